@@ -449,3 +449,6 @@ fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LONGEST_BYTES))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,6 +109,8 @@ macro_rules! payload {
         }
 
         impl $name {
+            constructor! { $name [] [] $( $mode $field: $kind, )* }
+
             fn from_object(object: Object) -> Result<Self, PayloadError> {
                 $( let mut $field: Option<Value> = None; )*
                 let mut extra = Object::new();
@@ -163,6 +165,27 @@ macro_rules! payload {
                 Payload::$variant(payload)
             }
         }
+    };
+}
+
+/// Sorts the fields into arguments and defaults, then writes the constructor.
+macro_rules! constructor {
+    ($name:ident [$( $argument:ident: $kind:ty, )*] [$( $default:ident: $value:expr, )*]) => {
+        /// With the required keys alone.
+        #[must_use]
+        #[allow(clippy::new_without_default, reason = "few payloads have no required key")]
+        pub fn new($( $argument: $kind ),*) -> Self {
+            $name { $( $argument, )* $( $default: $value, )* extra: Object::new() }
+        }
+    };
+    ($name:ident [$($arguments:tt)*] [$($defaults:tt)*] required $field:ident: $kind:ty, $($rest:tt)*) => {
+        constructor! { $name [$($arguments)* $field: $kind,] [$($defaults)*] $($rest)* }
+    };
+    ($name:ident [$($arguments:tt)*] [$($defaults:tt)*] optional $field:ident: $kind:ty, $($rest:tt)*) => {
+        constructor! { $name [$($arguments)*] [$($defaults)* $field: None,] $($rest)* }
+    };
+    ($name:ident [$($arguments:tt)*] [$($defaults:tt)*] flag $field:ident: $kind:ty, $($rest:tt)*) => {
+        constructor! { $name [$($arguments)*] [$($defaults)* $field: false,] $($rest)* }
     };
 }
 
