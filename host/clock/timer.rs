@@ -97,12 +97,17 @@ impl Clock {
     /// Measures real time, under a virtual clock too: CPU use and the time that work took.
     #[must_use]
     pub fn stopwatch(&self) -> Stopwatch {
-        Stopwatch(Instant::now())
+        Stopwatch::start()
     }
 }
 
 fn system_now() -> Timestamp {
-    let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    let micros = |span: Duration| {
+        let whole = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+        whole
+            .saturating_mul(1_000_000)
+            .saturating_add(i64::from(span.subsec_micros()))
+    };
     Timestamp::from_micros(match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => micros(since),
         Err(before) => -micros(before.duration()),
@@ -123,6 +128,12 @@ impl fmt::Debug for Clock {
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
+    /// Starts measuring now.
+    #[must_use]
+    pub fn start() -> Self {
+        Stopwatch(Instant::now())
+    }
+
     /// The real span since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

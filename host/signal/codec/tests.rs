@@ -1,6 +1,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a failed unwrap is a failed test"
 )]
 
