@@ -1,0 +1,144 @@
+//! Starting other programs: captured with a time limit, or cargo as it is.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many of a failed program's last lines a message repeats.
+const LAST_LINES: usize = 12;
+
+/// Says what is going on, on stderr: stdout belongs to the step that runs.
+pub(crate) fn say(text: &str) {
+    for line in text.lines() {
+        eprintln!("xtask: {line}");
+    }
+}
+
+/// The cargo that started this program, run in `directory`.
+///
+/// Variables that cargo sets for the programs it runs are taken away, so that
+/// the inner build is the one that a person would get at the shell.
+pub(crate) fn cargo(directory: &Path) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(program);
+    command.current_dir(directory);
+    for (name, _) in std::env::vars_os() {
+        let own = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_")
+                || matches!(
+                    name,
+                    "CARGO_MANIFEST_DIR" | "CARGO_MANIFEST_PATH" | "OUT_DIR"
+                )
+        });
+        if own {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// What a captured program did.
+pub(crate) enum Ended {
+    /// Status 0; its standard output and error, interleaved.
+    Well(String),
+    /// Any other end, told in a few lines.
+    Badly(String),
+}
+
+/// Runs a program without input, for at most `limit`, and keeps what it says.
+pub(crate) fn captured(command: &mut Command, limit: Duration) -> Ended {
+    let name = line_of(command);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ended::Badly(format!("`{name}` could not be started: {error}")),
+    };
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let mut readers = Vec::new();
+    if let Some(pipe) = child.stdout.take() {
+        readers.push(collect(pipe, Arc::clone(&said)));
+    }
+    if let Some(pipe) = child.stderr.take() {
+        readers.push(collect(pipe, Arc::clone(&said)));
+    }
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if start.elapsed() < limit => thread::sleep(Duration::from_millis(10)),
+            Ok(None) => {
+                // The readers are left behind: a grandchild may hold the pipes.
+                let killed = child.kill().and_then(|()| child.wait());
+                let end = killed.map_or_else(|error| error.to_string(), |_| "was ended".to_owned());
+                let text = text_of(&said);
+                return Ended::Badly(format!(
+                    "`{name}` took longer than {} s and {end}{}",
+                    limit.as_secs(),
+                    last_lines(&text)
+                ));
+            }
+            Err(error) => return Ended::Badly(format!("`{name}` could not be awaited: {error}")),
+        }
+    };
+    for reader in readers {
+        // A reader cannot panic; were it to, its text so far is kept.
+        drop(reader.join());
+    }
+    let text = text_of(&said);
+    if status.success() {
+        Ended::Well(text)
+    } else {
+        Ended::Badly(format!("`{name}` ended with {status}{}", last_lines(&text)))
+    }
+}
+
+fn collect(
+    mut pipe: impl Read + Send + 'static,
+    said: Arc<Mutex<Vec<u8>>>,
+) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let mut chunk = [0_u8; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut chunk) {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.extend(chunk.iter().take(count));
+        }
+    })
+}
+
+fn text_of(said: &Mutex<Vec<u8>>) -> String {
+    let bytes = said.lock().unwrap_or_else(PoisonError::into_inner);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    if lines.is_empty() {
+        return " and said nothing".to_owned();
+    }
+    let first = lines.len().saturating_sub(LAST_LINES);
+    let mut told = String::from("; its last lines:");
+    for line in lines.iter().skip(first) {
+        told.push_str("\n    ");
+        told.push_str(line);
+    }
+    told
+}
+
+/// The command line as a person would type it.
+fn line_of(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
