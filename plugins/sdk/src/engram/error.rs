@@ -1,0 +1,112 @@
+//! Why an engram said no.
+
+use std::fmt;
+
+use crate::Failure;
+use crate::bindings::soma::neuron::engram as wire;
+
+/// Why an engram did not do what it was asked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// No such binding on this neuron; says what is bound.
+    NotBound(String),
+    /// The binding does not allow this.
+    Denied(String),
+    /// The call's deadline has passed.
+    Timeout,
+    /// The trace was stopped: no write of it can land any more.
+    Cancelled,
+    /// Too many requests are waiting.
+    Overloaded(String),
+    /// The tenant's journal or store quota is used up.
+    Quota(String),
+    /// The request makes no sense; says which part.
+    Invalid(String),
+    /// The store itself failed.
+    Backend(String),
+    /// A value of this neuron is no JSON, or stored JSON is not what the neuron
+    /// expects.
+    Json(String),
+}
+
+impl Error {
+    /// Whether the same call may succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Overloaded(_) | Self::Backend(_))
+    }
+}
+
+impl From<wire::EngramError> for Error {
+    fn from(error: wire::EngramError) -> Self {
+        match error {
+            wire::EngramError::NotBound(what) => Self::NotBound(what),
+            wire::EngramError::Denied(what) => Self::Denied(what),
+            wire::EngramError::Timeout => Self::Timeout,
+            wire::EngramError::Cancelled => Self::Cancelled,
+            wire::EngramError::Overloaded(what) => Self::Overloaded(what),
+            wire::EngramError::Quota(what) => Self::Quota(what),
+            wire::EngramError::Invalid(what) => Self::Invalid(what),
+            wire::EngramError::Backend(what) => Self::Backend(what),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotBound(what) => write!(formatter, "engram not bound: {what}"),
+            Self::Denied(what) => write!(formatter, "engram access denied: {what}"),
+            Self::Timeout => write!(formatter, "the engram did not answer in time"),
+            Self::Cancelled => write!(formatter, "the trace was stopped"),
+            Self::Overloaded(what) => write!(formatter, "engram overloaded: {what}"),
+            Self::Quota(what) => write!(formatter, "engram quota used up: {what}"),
+            Self::Invalid(what) => write!(formatter, "invalid engram request: {what}"),
+            Self::Backend(what) => write!(formatter, "engram failed: {what}"),
+            Self::Json(what) => write!(formatter, "engram JSON: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::NotBound(_) => "ENGRAM_NOT_BOUND",
+            Error::Denied(_) => "ENGRAM_DENIED",
+            Error::Timeout => "ENGRAM_TIMEOUT",
+            Error::Cancelled => "ENGRAM_CANCELLED",
+            Error::Overloaded(_) => "ENGRAM_OVERLOADED",
+            Error::Quota(_) => "ENGRAM_QUOTA",
+            Error::Invalid(_) => "ENGRAM_INVALID",
+            Error::Backend(_) => "ENGRAM_BACKEND",
+            Error::Json(_) => "ENGRAM_JSON",
+        };
+        let failure = Self::new(code, error.to_string());
+        if error.is_transient() {
+            failure.recoverable()
+        } else {
+            failure
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_errors_that_may_pass_are_recoverable() {
+        let failure = Failure::from(Error::Overloaded("full".to_owned()));
+        assert_eq!(
+            (failure.code.as_str(), failure.recoverable),
+            ("ENGRAM_OVERLOADED", true)
+        );
+        let failure = Failure::from(Error::Denied("read only".to_owned()));
+        assert_eq!(
+            (failure.code.as_str(), failure.recoverable),
+            ("ENGRAM_DENIED", false)
+        );
+    }
+}
