@@ -1,0 +1,257 @@
+//! The host: wires the rooms together.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::RwLock;
+use tokio::runtime::{self, Runtime};
+
+use crate::{
+    clock::{Clock, Ids, Random},
+    neuron::{Grants, LoadError, Metering, Plugin, Sandbox, SandboxConfig, SandboxError},
+    orchestration::{Core, TenantHandle},
+    synapse::{MemorySynapse, Synapse},
+    tenant::{Admission, InvalidName, Quotas, Tenant},
+};
+
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The sandbox cannot be had.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A runtime cannot be started.
+    #[error("a runtime cannot be started: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// Why a tenant was not added.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TenantError {
+    /// See [`InvalidName`].
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// There is one of that name.
+    #[error("there is already a tenant `{0}`")]
+    Exists(String),
+}
+
+/// Settings of a host.
+#[derive(Default)]
+pub struct HostBuilder {
+    sandbox: SandboxConfig,
+    clock: Option<Clock>,
+    random: Option<Random>,
+    synapse: Option<Arc<dyn Synapse>>,
+}
+
+impl std::fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostBuilder")
+            .field("sandbox", &self.sandbox)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HostBuilder {
+    /// Live instances at a time. Default 1 000.
+    #[must_use]
+    pub fn instances(mut self, instances: u32) -> Self {
+        self.sandbox.instances = instances;
+        self
+    }
+
+    /// Threads that run guests. Default: one a core.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.sandbox.workers = workers.max(1);
+        self
+    }
+
+    /// Keeps compiled code in this directory, which becomes private to the
+    /// user. Default: compile at every load.
+    #[must_use]
+    pub fn code_cache(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.sandbox.code_cache = Some(directory.into());
+        self
+    }
+
+    /// Uses this clock, a virtual one under test. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Uses this randomness, seeded under test. Default: the system's.
+    #[must_use]
+    pub fn random(mut self, random: Random) -> Self {
+        self.random = Some(random);
+        self
+    }
+
+    /// Uses this bus. Default: one within the process.
+    #[must_use]
+    pub fn synapse(mut self, synapse: Arc<dyn Synapse>) -> Self {
+        self.synapse = Some(synapse);
+        self
+    }
+
+    /// Starts the host: its engine and its two runtimes.
+    ///
+    /// # Errors
+    /// When the machine cannot hold what was asked for.
+    pub fn build(self) -> Result<Host, HostError> {
+        let guests = runtime::Builder::new_multi_thread()
+            .worker_threads(self.sandbox.workers)
+            .thread_name("soma-guests")
+            .enable_all()
+            .build()?;
+        let control = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("soma-control")
+            .enable_all()
+            .build()?;
+        let clock = self
+            .clock
+            .unwrap_or_else(|| Clock::system(control.handle().clone()));
+        let random = self.random.unwrap_or_else(Random::system);
+        let sandbox = Arc::new(Sandbox::new(&self.sandbox, random.clone())?);
+        let core = Core {
+            admission: Admission::new(self.sandbox.instances as usize),
+            sandbox,
+            synapse: self
+                .synapse
+                .unwrap_or_else(|| Arc::new(MemorySynapse::new())),
+            ids: Ids::new(clock.clone(), random.clone()),
+            clock,
+            random,
+            guests: guests.handle().clone(),
+            control: control.handle().clone(),
+        };
+        Ok(Host {
+            core: Arc::new(core),
+            tenants: RwLock::default(),
+            runtimes: Some(Runtimes { guests, control }),
+        })
+    }
+}
+
+/// A running host. Dropping it ends every task.
+pub struct Host {
+    core: Arc<Core>,
+    tenants: RwLock<BTreeMap<Arc<str>, TenantHandle>>,
+    runtimes: Option<Runtimes>,
+}
+
+/// Guests and control apart: no busy guest can delay a STOP.
+struct Runtimes {
+    guests: Runtime,
+    control: Runtime,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// A builder with the default settings.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// Adds a tenant.
+    ///
+    /// # Errors
+    /// When the name is taken or cannot be one.
+    pub fn add_tenant(&self, name: &str, quotas: Quotas) -> Result<TenantHandle, TenantError> {
+        let tenant = Tenant::new(name, quotas, self.core.clock.clone())?;
+        let mut tenants = self.tenants.write();
+        if tenants.contains_key(name) {
+            return Err(TenantError::Exists(name.to_owned()));
+        }
+        let handle = self.core.adopt(Arc::clone(&tenant));
+        tenants.insert(Arc::clone(tenant.name()), handle.clone());
+        Ok(handle)
+    }
+
+    /// The tenant of that name.
+    pub fn tenant(&self, name: &str) -> Option<TenantHandle> {
+        self.tenants.read().get(name).cloned()
+    }
+
+    /// Loads a component file, once for all neurons made of it. Blocks while
+    /// it compiles.
+    ///
+    /// # Errors
+    /// Says in words why this host will not run the component.
+    pub fn load_file(
+        &self,
+        path: impl AsRef<Path>,
+        grants: &Grants,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let path = path.as_ref();
+        self.core.sandbox.load_file(path, grants, Metering::Fuel)
+    }
+
+    /// Loads a component from bytes, choosing how its CPU use is bounded.
+    ///
+    /// # Errors
+    /// As [`Host::load_file`].
+    pub fn load(
+        &self,
+        wasm: &[u8],
+        grants: &Grants,
+        metering: Metering,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        self.core.sandbox.load(wasm, grants, metering)
+    }
+
+    /// The bus.
+    pub fn synapse(&self) -> &Arc<dyn Synapse> {
+        &self.core.synapse
+    }
+
+    /// The sandbox, for its figures.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.core.sandbox
+    }
+
+    /// The host's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.core.clock
+    }
+
+    /// Runs orchestrating code on the guests' runtime, where starting a task
+    /// and getting its reply costs no change of thread. Blocks until it is
+    /// done.
+    ///
+    /// # Panics
+    /// When called from within a runtime, or when `work` panics.
+    pub fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        let task = self.core.guests.spawn(work);
+        match self.core.control.block_on(task) {
+            Ok(value) => value,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+impl Drop for Host {
+    /// Both runtimes are shut down without waiting, so that a host may be
+    /// dropped from async code too: guests end at their next tick.
+    fn drop(&mut self) {
+        if let Some(runtimes) = self.runtimes.take() {
+            runtimes.guests.shutdown_background();
+            runtimes.control.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Soma: a host for sandboxed WebAssembly plugins ("neurons") with a signal
+//! bus, shared memory that can be rolled back, and orchestration under a STOP
+//! that is a fact.
+//!
+//! The rooms, lowest first; each uses only those before it:
+//!
+//! | room | what it is |
+//! |---|---|
+//! | [`signal`] | the envelope, its ids and payloads, and the wire's codec |
+//! | [`clock`] | the one clock, the one randomness, the one source of ids |
+//! | [`synapse`] | the signal bus |
+//! | [`engram`] | shared memory with a saga journal per trace |
+//! | [`neuron`] | the sandbox; the only room that knows wasmtime |
+//! | [`tenant`] | whose code and memory it is, quotas, fair turns |
+//! | [`orchestration`] | traces, dispatch, retry, STOP, rollback |
+//! | [`host`] | wires them together |
+//!
+//! Start with [`Host::builder`].
+
+pub mod clock;
+pub mod engram;
+pub mod host;
+pub mod neuron;
+pub mod orchestration;
+pub mod signal;
+pub mod synapse;
+pub mod tenant;
+
+pub use host::{Host, HostBuilder, HostError, TenantError};

@@ -1,0 +1,2 @@
+//! Soma.
+fn main() {}

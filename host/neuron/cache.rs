@@ -1,0 +1,189 @@
+//! Compiled code on disk.
+//!
+//! Compiled code is native code: loading a file that somebody else wrote is
+//! running it. So the directory is private to the user (mode 0700), every file
+//! carries an HMAC-SHA256 under a key that only this directory holds, and a
+//! file that fails the check is compiled anew, never loaded.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    hash::{Hash, Hasher},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use hmac::{Hmac, Mac};
+use sha2::{Digest as _, Sha256};
+use wasmtime::{Engine, component::Component};
+
+use crate::clock::Random;
+
+/// Where compiled components are kept, and the key that proves that this host
+/// wrote them.
+pub(super) struct CodeCache {
+    directory: PathBuf,
+    key: [u8; KEY_BYTES],
+}
+
+/// sha256 of a component's bytes: its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl std::fmt::Display for Digest {
+    /// `sha256:` and 64 hexadecimal digits.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "sha256:{}", hex(&self.0))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One block of sha256.
+const KEY_BYTES: usize = 64;
+
+impl CodeCache {
+    /// Opens `directory`, making it and its key where they are missing.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, belongs to somebody else, or others
+    /// may write to it.
+    pub(super) fn open(directory: &Path, random: &Random) -> io::Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
+        let metadata = fs::metadata(directory)?;
+        let own = fs::metadata("/proc/self")?.uid();
+        if metadata.uid() != own || metadata.mode() & 0o022 != 0 {
+            return Err(io::Error::other(format!(
+                "{} may be written by others: it must belong to this user with mode 0700",
+                directory.display()
+            )));
+        }
+        Ok(Self {
+            key: Self::key(&directory.join("key"), random)?,
+            directory: directory.to_owned(),
+        })
+    }
+
+    fn key(path: &Path, random: &Random) -> io::Result<[u8; KEY_BYTES]> {
+        let mut fresh = [0; KEY_BYTES];
+        random.fill(&mut fresh);
+        // Written aside and linked into place: of two hosts that start at the
+        // same time one wins, and both read a whole key.
+        let aside = path.with_extension(format!("{}-{:016x}", std::process::id(), random.u64()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&aside)?;
+        file.write_all(&fresh)?;
+        let linked = fs::hard_link(&aside, path);
+        fs::remove_file(&aside)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let bytes = fs::read(path)?;
+        bytes.try_into().map_err(|_| {
+            io::Error::other(format!(
+                "{} is not a cache key of {KEY_BYTES} bytes; remove the directory to start afresh",
+                path.display()
+            ))
+        })
+    }
+
+    /// The compiled form of `wasm`, from the directory or compiled now.
+    pub(super) fn load(
+        &self,
+        engine: &Engine,
+        digest: &Digest,
+        wasm: &[u8],
+        random: &Random,
+    ) -> wasmtime::Result<Component> {
+        let path = self.path(engine, digest);
+        if let Some(component) = self.read(engine, &path) {
+            return Ok(component);
+        }
+        let component = Component::from_binary(engine, wasm)?;
+        // A cache that cannot be written costs time, nothing else.
+        if let Err(error) = self.write(&path, &component.serialize()?, random) {
+            tracing::warn!(path = %path.display(), %error, "compiled code was not cached");
+        }
+        Ok(component)
+    }
+
+    /// Key of a file: the component, the engine's version and its settings.
+    fn path(&self, engine: &Engine, digest: &Digest) -> PathBuf {
+        let mut settings = Sha256Hasher(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut settings);
+        let name = format!("{}-{}.cwasm", hex(&digest.0), hex(&settings.0.finalize()));
+        self.directory.join(name)
+    }
+
+    fn read(&self, engine: &Engine, path: &Path) -> Option<Component> {
+        let code = fs::read(path).ok()?;
+        let tag = fs::read(path.with_extension("tag")).ok()?;
+        if self.mac(&code).verify_slice(&tag).is_err() {
+            tracing::warn!(path = %path.display(), "cached code is not this host's; compiling anew");
+            return None;
+        }
+        // SAFETY: the file's bytes were written by a host that holds the key,
+        // and only this user can change the directory.
+        match unsafe { Component::deserialize_file(engine, path) } {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cached code cannot be loaded");
+                None
+            }
+        }
+    }
+
+    fn write(&self, path: &Path, code: &[u8], random: &Random) -> io::Result<()> {
+        let tag = self.mac(code).finalize().into_bytes();
+        self.replace(&path.with_extension("tag"), &tag, random)?;
+        self.replace(path, code, random)
+    }
+
+    /// Renames a whole new file into place: a mapped file must never change.
+    fn replace(&self, path: &Path, bytes: &[u8], random: &Random) -> io::Result<()> {
+        let aside = self.directory.join(format!("{:016x}.new", random.u64()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&aside)?;
+        file.write_all(bytes)?;
+        fs::rename(&aside, path)
+    }
+
+    fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
+        let mut mac = <Hmac<Sha256> as Mac>::new((&self.key).into());
+        mac.update(bytes);
+        mac
+    }
+}
+
+/// Feeds `Hash` values to sha256: the standard hashers promise no stable
+/// result from one build to the next.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,171 @@
+//! The host's side of the contract: what a guest's imports do.
+//!
+//! Every function here is async even where it answers at once, so that STOP
+//! can cut it; every value from the guest is checked and never trusted.
+
+mod engram;
+mod orchestration;
+mod synapse;
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+use wasmtime::component::ResourceTable;
+
+use super::{
+    contract::{clock, log, random, types},
+    environment::{Environment, LogLevel, LogRecord},
+    limits::{Limiter, Limits},
+    outcome::End,
+};
+use crate::signal::Object;
+
+/// What one task's store holds.
+pub(super) struct Guest {
+    pub(super) environment: Arc<dyn Environment>,
+    pub(super) limiter: Limiter,
+    /// Fuel that the governor has been charged for.
+    pub(super) fuel_charged: u64,
+    /// Calls so far.
+    pub(super) host_calls: u64,
+    /// What the guest said when it panicked.
+    pub(super) panic: Option<String>,
+    host_call_limit: u64,
+    table: ResourceTable,
+}
+
+/// An [`End`] on its way through the engine, as an error of a host function.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Halt(pub(super) End);
+
+impl Guest {
+    pub(super) fn new(
+        environment: Arc<dyn Environment>,
+        limiter: Limiter,
+        limits: &Limits,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(Limits::HANDLES);
+        Self {
+            environment,
+            limiter,
+            fuel_charged: 0,
+            host_calls: 0,
+            panic: None,
+            host_call_limit: limits.host_calls,
+            table,
+        }
+    }
+
+    /// Counts a host call; the first line of every host function.
+    fn enter(&mut self) -> wasmtime::Result<()> {
+        self.host_calls += 1;
+        if self.host_calls > self.host_call_limit {
+            return Err(Halt(End::TooManyHostCalls(self.host_call_limit)).into());
+        }
+        Ok(())
+    }
+}
+
+/// Parses JSON that a guest sent; the error says which part it was.
+pub(super) fn parse(what: &str, text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{what} is not JSON: {error}"))
+}
+
+/// As [`parse`], for an object.
+pub(super) fn parse_object(what: &str, text: &str) -> Result<Object, String> {
+    match parse(what, text)? {
+        Value::Object(object) => Ok(object),
+        other => Err(format!(
+            "{what} must be a JSON object, not {}",
+            kind(&other)
+        )),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+impl types::Host for Guest {}
+
+impl clock::Host for Guest {
+    async fn wall_ms(&mut self) -> wasmtime::Result<u64> {
+        self.enter()?;
+        Ok(self.environment.clock().now().millis())
+    }
+
+    async fn monotonic_ns(&mut self) -> wasmtime::Result<u64> {
+        self.enter()?;
+        let nanos = self.environment.clock().monotonic().as_nanos();
+        Ok(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    async fn sleep_ms(&mut self, ms: u64) -> wasmtime::Result<()> {
+        self.enter()?;
+        let sleep = self.environment.clock().sleep(Duration::from_millis(ms));
+        sleep.await;
+        Ok(())
+    }
+}
+
+impl log::Host for Guest {
+    async fn write(
+        &mut self,
+        level: log::Level,
+        mut message: String,
+        fields: String,
+    ) -> wasmtime::Result<()> {
+        self.enter()?;
+        message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
+        let record = LogRecord {
+            level: match level {
+                log::Level::Trace => LogLevel::Trace,
+                log::Level::Debug => LogLevel::Debug,
+                log::Level::Info => LogLevel::Info,
+                log::Level::Warn => LogLevel::Warn,
+                log::Level::Error => LogLevel::Error,
+            },
+            message,
+            fields: parse_object("fields", &fields).unwrap_or_else(|_| {
+                Object::from_iter([("fields".to_owned(), Value::String(fields))])
+            }),
+        };
+        if record.is_panic() {
+            self.panic = Some(record.message.clone());
+        }
+        self.environment.log(record);
+        Ok(())
+    }
+}
+
+/// Bytes of randomness that one call may ask for.
+const MAX_RANDOM_BYTES: u32 = 65_536;
+
+impl random::Host for Guest {
+    async fn bytes(&mut self, count: u32) -> wasmtime::Result<Vec<u8>> {
+        self.enter()?;
+        if count > MAX_RANDOM_BYTES {
+            return Err(Halt(End::Trap(format!(
+                "random.bytes asked for {count} bytes, at most {MAX_RANDOM_BYTES} are given at once"
+            )))
+            .into());
+        }
+        let mut bytes = vec![0; count as usize];
+        self.environment.random().fill(&mut bytes);
+        Ok(bytes)
+    }
+
+    async fn u64(&mut self) -> wasmtime::Result<u64> {
+        self.enter()?;
+        Ok(self.environment.random().u64())
+    }
+}

@@ -1,0 +1,146 @@
+//! `orchestration`: for neurons that were granted it.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+use wasmtime::component::Resource;
+
+use super::{Guest, parse_object};
+use crate::{
+    neuron::{
+        contract::orchestration as wit,
+        environment::{Orchestration, PathwayHandle},
+    },
+    signal::TraceId,
+};
+
+type Refused<T> = Result<T, wit::OrchestrationError>;
+
+impl Guest {
+    /// The linker offers this interface only with the grant; the environment
+    /// has the last word.
+    fn orchestrator(&self) -> Refused<Arc<dyn Orchestration>> {
+        self.environment.orchestration().ok_or_else(|| {
+            wit::OrchestrationError::Denied("this neuron has no orchestration grant".to_owned())
+        })
+    }
+}
+
+fn invalid(text: String) -> wit::OrchestrationError {
+    wit::OrchestrationError::Invalid(text)
+}
+
+impl wit::Host for Guest {
+    async fn dispatch(
+        &mut self,
+        target: wit::Target,
+        input: String,
+        options: wit::DispatchOptions,
+    ) -> wasmtime::Result<Refused<Resource<PathwayHandle>>> {
+        self.enter()?;
+        let started = self.orchestrator().and_then(|orchestrator| {
+            let input = parse_object("input", &input).map_err(invalid)?;
+            orchestrator.dispatch(target, input, options)
+        });
+        Ok(match started {
+            Ok(pathway) => Ok(self.table.push(pathway)?),
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn dispatch_and_wait(
+        &mut self,
+        target: wit::Target,
+        input: String,
+        options: wit::DispatchOptions,
+    ) -> wasmtime::Result<Refused<wit::ResultOf>> {
+        self.enter()?;
+        let prepared = self
+            .orchestrator()
+            .and_then(|host| Ok((host, parse_object("input", &input).map_err(invalid)?)));
+        Ok(match prepared {
+            Ok((host, input)) => host.dispatch_and_wait(target, input, options).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn run_with_retry(
+        &mut self,
+        target: wit::Target,
+        input: String,
+        strategy: wit::RetryStrategy,
+    ) -> wasmtime::Result<Refused<wit::ResultOf>> {
+        self.enter()?;
+        let prepared = self
+            .orchestrator()
+            .and_then(|host| Ok((host, parse_object("input", &input).map_err(invalid)?)));
+        Ok(match prepared {
+            Ok((host, input)) => host.run_with_retry(target, input, strategy).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn stop_trace(
+        &mut self,
+        trace: String,
+        options: wit::StopOptions,
+    ) -> wasmtime::Result<Refused<Vec<wit::Stopped>>> {
+        self.enter()?;
+        let prepared = self.orchestrator().and_then(|host| {
+            let trace = trace
+                .parse::<TraceId>()
+                .map_err(|error| invalid(format!("trace-id: {error}")))?;
+            Ok((host, trace))
+        });
+        Ok(match prepared {
+            Ok((host, trace)) => host.stop_trace(trace, options).await,
+            Err(error) => Err(error),
+        })
+    }
+}
+
+impl wit::HostPathway for Guest {
+    async fn trace_id(&mut self, pathway: Resource<PathwayHandle>) -> wasmtime::Result<String> {
+        self.enter()?;
+        Ok(self.table.get(&pathway)?.trace_id().to_string())
+    }
+
+    async fn task_id(&mut self, pathway: Resource<PathwayHandle>) -> wasmtime::Result<String> {
+        self.enter()?;
+        Ok(self.table.get(&pathway)?.task_id().to_string())
+    }
+
+    async fn next(
+        &mut self,
+        pathway: Resource<PathwayHandle>,
+    ) -> wasmtime::Result<Option<wit::Signal>> {
+        self.enter()?;
+        let signal = self.table.get_mut(&pathway)?.next().await;
+        Ok(signal.map(|signal| wit::Signal {
+            id: signal.id.to_string(),
+            signal_type: signal.signal_type().as_str().to_owned(),
+            payload: Value::Object(signal.payload.to_object()).to_string(),
+        }))
+    }
+
+    async fn wait(
+        &mut self,
+        pathway: Resource<PathwayHandle>,
+        timeout_ms: u64,
+    ) -> wasmtime::Result<Refused<wit::Outcome>> {
+        self.enter()?;
+        let timeout = Duration::from_millis(timeout_ms);
+        Ok(self.table.get_mut(&pathway)?.wait(timeout).await)
+    }
+
+    async fn close(&mut self, pathway: Resource<PathwayHandle>) -> wasmtime::Result<()> {
+        self.enter()?;
+        self.table.get_mut(&pathway)?.close();
+        Ok(())
+    }
+
+    async fn drop(&mut self, pathway: Resource<PathwayHandle>) -> wasmtime::Result<()> {
+        self.table.delete(pathway)?;
+        Ok(())
+    }
+}

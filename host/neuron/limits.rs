@@ -1,0 +1,163 @@
+//! What one task may use, and the limiter that holds it to that.
+
+use std::{sync::Arc, time::Duration};
+
+use super::environment::Governor;
+
+/// The budget of one task.
+///
+/// What no limit here stops: a bulk memory operation (`memory.fill` over the
+/// whole memory) runs to its end without a check, and dropping dirty memory
+/// takes time too. The memory limit therefore is part of the STOP bound: about
+/// 5 ms at 64 MiB on the machines measured (reference: wasmtime, section 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// CPU budget in fuel units (about one unit a wasm instruction; 10⁹ units
+    /// are 0.15–0.2 s). `u64::MAX` is no budget.
+    pub fuel: u64,
+    /// Bytes of all linear memories and tables of the task together.
+    pub memory_bytes: usize,
+    /// Elements of all tables together.
+    pub table_elements: usize,
+    /// Time from admission to the reply, host waits included.
+    pub wall: Duration,
+    /// Calls to the host, each import call counts as one.
+    pub host_calls: u64,
+    /// Bytes that one host call, or the reply, may make the host allocate.
+    pub host_call_bytes: usize,
+}
+
+impl Limits {
+    /// Core instances, memories and tables that one component may hold.
+    /// Bounded by the pool, so that no component takes more than its slot.
+    pub const CORE_INSTANCES: u32 = 50;
+    /// See [`Limits::CORE_INSTANCES`].
+    pub const MEMORIES: u32 = 4;
+    /// See [`Limits::CORE_INSTANCES`].
+    pub const TABLES: u32 = 16;
+    /// Resource handles (pathways) that a task may hold at a time.
+    pub const HANDLES: usize = 10_000;
+}
+
+impl Default for Limits {
+    /// 10¹⁰ fuel (about 2 s), 64 MiB, 20 000 table elements, 30 s, 10⁶ host
+    /// calls of at most 8 MiB each.
+    fn default() -> Self {
+        Self {
+            fuel: 10_000_000_000,
+            memory_bytes: 64 << 20,
+            table_elements: 20_000,
+            wall: Duration::from_secs(30),
+            host_calls: 1_000_000,
+            host_call_bytes: 8 << 20,
+        }
+    }
+}
+
+/// Bytes that the engine keeps for one table element.
+const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
+
+/// Sums all memories and tables of a task; the engine's own `StoreLimits`
+/// checks each memory alone.
+pub(super) struct Limiter {
+    memory_limit: usize,
+    table_limit: usize,
+    memory_used: usize,
+    table_used: usize,
+    memory_peak: usize,
+    refused: bool,
+    governor: Arc<dyn Governor>,
+}
+
+impl Limiter {
+    pub(super) fn new(limits: &Limits, governor: Arc<dyn Governor>) -> Self {
+        Self {
+            memory_limit: limits.memory_bytes,
+            table_limit: limits.table_elements,
+            memory_used: 0,
+            table_used: 0,
+            memory_peak: 0,
+            refused: false,
+            governor,
+        }
+    }
+
+    /// Most bytes held at a time.
+    pub(super) fn peak_bytes(&self) -> usize {
+        self.memory_peak
+    }
+
+    /// Whether a growth was refused: a trap after that is a memory failure.
+    pub(super) fn refused(&self) -> bool {
+        self.refused
+    }
+
+    fn grow_bytes(&mut self, current: usize, desired: usize) -> bool {
+        let delta = desired.saturating_sub(current);
+        let total = self.memory_used.saturating_add(delta);
+        if total > self.memory_limit || !self.governor.reserve_memory(delta) {
+            self.refused = true;
+            return false;
+        }
+        self.memory_used = total;
+        self.memory_peak = self.memory_peak.max(total);
+        true
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.governor.release_memory(self.memory_used);
+    }
+}
+
+impl wasmtime::ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // A growth past the memory's own maximum fails in the engine anyway;
+        // it must not be counted.
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow_bytes(current, desired))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let total = self
+            .table_used
+            .saturating_add(desired.saturating_sub(current));
+        if total > self.table_limit {
+            self.refused = true;
+            return Ok(false);
+        }
+        if !self.grow_bytes(
+            current.saturating_mul(TABLE_ELEMENT_BYTES),
+            desired.saturating_mul(TABLE_ELEMENT_BYTES),
+        ) {
+            return Ok(false);
+        }
+        self.table_used = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        Limits::CORE_INSTANCES as usize
+    }
+
+    fn memories(&self) -> usize {
+        Limits::MEMORIES as usize
+    }
+
+    fn tables(&self) -> usize {
+        Limits::TABLES as usize
+    }
+}

@@ -1,0 +1,251 @@
+//! The sandbox: components, and one fresh instance a task.
+//!
+//! The only room that knows the engine. It knows no tenant, trace table or
+//! route: what a guest reaches through its imports lies behind the traits of
+//! [`environment`].
+
+mod cache;
+pub mod contract;
+mod control;
+mod engine;
+pub mod environment;
+mod guest;
+mod invocation;
+mod limits;
+mod outcome;
+mod plugin;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use tokio::sync::Semaphore;
+use wasmtime::{Engine, component::Component};
+
+use self::{cache::CodeCache, engine::Pulse};
+pub use self::{
+    cache::Digest,
+    control::TaskControl,
+    engine::Metering,
+    invocation::{Surroundings, TaskInput},
+    limits::Limits,
+    outcome::{End, Ended, Reply, Usage},
+    plugin::{Grants, Interface, LoadError, Plugin, UnknownInterface},
+};
+use crate::clock::Random;
+
+/// Settings of a sandbox.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// Live instances at a time. Bounded by the kernel's map count (about
+    /// 10 000 a process); each reserves 8 GiB of address space, not memory.
+    pub instances: u32,
+    /// Workers of the runtime that runs guests; one of them is kept free of
+    /// guests that burn CPU.
+    pub workers: usize,
+    /// Directory of compiled code; `None` compiles every time.
+    pub code_cache: Option<PathBuf>,
+}
+
+impl Default for SandboxConfig {
+    /// 1 000 instances, a worker a core, no code cache.
+    fn default() -> Self {
+        Self {
+            instances: 1_000,
+            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            code_cache: None,
+        }
+    }
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// More instances than the kernel's map count allows.
+    #[error(
+        "{wanted} live instances need more memory maps than this kernel gives a process; \
+         at most {possible} are possible (raise vm.max_map_count for more)"
+    )]
+    TooManyInstances {
+        /// As configured.
+        wanted: u32,
+        /// The bound on this machine.
+        possible: u32,
+    },
+    /// The engine refused its settings.
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Engine(String),
+    /// The code cache cannot be used.
+    #[error("the compiled-code cache cannot be used: {0}")]
+    Cache(#[source] std::io::Error),
+    /// The pulse thread cannot start.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Engines, instance slots and the code cache.
+pub struct Sandbox {
+    metered: Machine,
+    /// Made with the first trusted neuron: a pool reserves address space.
+    trusted: OnceLock<Machine>,
+    slow_lane: Arc<Semaphore>,
+    instances: u32,
+    live: AtomicU32,
+    cache: Option<CodeCache>,
+    random: Random,
+}
+
+/// An engine and what advances its epoch.
+struct Machine {
+    engine: Engine,
+    pulse: Pulse,
+}
+
+impl Machine {
+    fn new(metering: Metering, instances: u32) -> Result<Self, SandboxError> {
+        let engine = engine::build(metering, instances)
+            .map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
+        Ok(Self {
+            pulse: Pulse::new(engine.clone()).map_err(SandboxError::Thread)?,
+            engine,
+        })
+    }
+}
+
+/// One of the sandbox's instance slots, given back when dropped.
+struct Slot<'a>(&'a AtomicU32);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Sandbox {
+    /// Starts an engine. Takes some 30 ms and reserves address space.
+    ///
+    /// # Errors
+    /// When the machine cannot hold what the configuration asks for.
+    pub fn new(config: &SandboxConfig, random: Random) -> Result<Self, SandboxError> {
+        let possible = engine::max_instances();
+        if config.instances > possible {
+            return Err(SandboxError::TooManyInstances {
+                wanted: config.instances,
+                possible,
+            });
+        }
+        let cache = match &config.code_cache {
+            Some(directory) => {
+                Some(CodeCache::open(directory, &random).map_err(SandboxError::Cache)?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            metered: Machine::new(Metering::Fuel, config.instances)?,
+            trusted: OnceLock::new(),
+            slow_lane: Arc::new(Semaphore::new(config.workers.saturating_sub(1).max(1))),
+            instances: config.instances,
+            live: AtomicU32::new(0),
+            cache,
+            random,
+        })
+    }
+
+    /// Loads, checks, compiles (or takes from the cache) and links a component
+    /// file. Blocks; a first compilation takes from 30 ms to many seconds.
+    ///
+    /// # Errors
+    /// Says in words why this host will not run the component.
+    pub fn load_file(
+        &self,
+        path: &Path,
+        grants: &Grants,
+        metering: Metering,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        self.load(&Plugin::read(path)?, grants, metering)
+    }
+
+    /// As [`Sandbox::load_file`], from bytes in memory.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load(
+        &self,
+        wasm: &[u8],
+        grants: &Grants,
+        metering: Metering,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        Plugin::check_form(wasm)?;
+        let digest = Digest::of(wasm);
+        let engine = &self.machine_for(metering)?.engine;
+        let compiled = match &self.cache {
+            Some(cache) => cache.load(engine, &digest, wasm, &self.random),
+            None => Component::from_binary(engine, wasm),
+        };
+        let component = compiled.map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        Plugin::link(
+            engine,
+            &component,
+            digest,
+            wasm.len() as u64,
+            grants,
+            metering,
+        )
+    }
+
+    /// Makes every guest that is on a CPU notice its STOP now rather than at
+    /// the next tick.
+    pub fn interrupt(&self) {
+        self.metered.pulse.interrupt();
+        if let Some(trusted) = self.trusted.get() {
+            trusted.pulse.interrupt();
+        }
+    }
+
+    /// Instances that are live now.
+    pub fn live(&self) -> u32 {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// Instances that can be live at a time.
+    pub fn capacity(&self) -> u32 {
+        self.instances
+    }
+
+    fn take_slot(&self) -> Result<Slot<'_>, End> {
+        let slot = Slot(&self.live);
+        if self.live.fetch_add(1, Ordering::AcqRel) >= self.instances {
+            return Err(End::NoSlot(self.instances));
+        }
+        Ok(slot)
+    }
+
+    fn machine_for(&self, metering: Metering) -> Result<&Machine, SandboxError> {
+        match metering {
+            Metering::Fuel => Ok(&self.metered),
+            Metering::EpochOnly => {
+                if let Some(machine) = self.trusted.get() {
+                    return Ok(machine);
+                }
+                let machine = Machine::new(metering, self.instances)?;
+                Ok(self.trusted.get_or_init(|| machine))
+            }
+        }
+    }
+
+    fn pulse_of(&self, plugin: &Plugin) -> &Pulse {
+        match (plugin.metering(), self.trusted.get()) {
+            (Metering::EpochOnly, Some(trusted)) => &trusted.pulse,
+            _ => &self.metered.pulse,
+        }
+    }
+
+    fn slow_lane(&self) -> &Arc<Semaphore> {
+        &self.slow_lane
+    }
+}

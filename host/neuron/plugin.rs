@@ -1,0 +1,385 @@
+//! Loading a component: what it asks for against what it is granted, in words,
+//! before any of its code runs.
+
+use std::{collections::BTreeSet, fmt, path::Path, str::FromStr, sync::Arc};
+
+use wasmtime::{
+    Engine,
+    component::{Component, HasSelf, Linker},
+};
+
+use super::{
+    SandboxError,
+    cache::Digest,
+    contract::{self, OrchestratorPre},
+    engine::Metering,
+    guest::Guest,
+};
+
+/// An interface of the contract that a neuron may import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interface {
+    /// Shared memory, through bindings.
+    Engram,
+    /// Emission of cognition signals.
+    Synapse,
+    /// Starting and stopping other neurons.
+    Orchestration,
+    /// Time.
+    Clock,
+    /// Log lines.
+    Log,
+    /// Randomness.
+    Random,
+}
+
+impl Interface {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Engram,
+        Self::Synapse,
+        Self::Orchestration,
+        Self::Clock,
+        Self::Log,
+        Self::Random,
+    ];
+
+    /// The name in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Engram => "engram",
+            Self::Synapse => "synapse",
+            Self::Orchestration => "orchestration",
+            Self::Clock => "clock",
+            Self::Log => "log",
+            Self::Random => "random",
+        }
+    }
+}
+
+impl FromStr for Interface {
+    type Err = UnknownInterface;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|interface| interface.name() == name)
+            .ok_or_else(|| UnknownInterface(name.to_owned()))
+    }
+}
+
+/// A grant by a name that the contract does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no grant; there are engram, synapse, orchestration, clock, log and random")]
+pub struct UnknownInterface(String);
+
+/// What an operator lets a neuron import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grants(BTreeSet<Interface>);
+
+impl Grants {
+    /// Nothing at all: the component must be pure computation.
+    pub fn none() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// Adds a grant.
+    #[must_use]
+    pub fn with(mut self, interface: Interface) -> Self {
+        self.0.insert(interface);
+        self
+    }
+
+    /// Takes a grant away.
+    #[must_use]
+    pub fn without(mut self, interface: Interface) -> Self {
+        self.0.remove(&interface);
+        self
+    }
+
+    /// Whether `interface` is granted.
+    pub fn has(&self, interface: Interface) -> bool {
+        self.0.contains(&interface)
+    }
+}
+
+impl Default for Grants {
+    /// The world `neuron`: everything but orchestration. Engrams are reached
+    /// through bindings only, of which there are none until they are given.
+    fn default() -> Self {
+        Self(Interface::ALL.into()).without(Interface::Orchestration)
+    }
+}
+
+/// Why a component was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Path as given.
+        path: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// Larger than any neuron may be.
+    #[error("the component has {bytes} bytes; this host takes at most {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// A core module.
+    #[error(
+        "this is a core WebAssembly module, not a component; link it with wasm-component-ld \
+         or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// Not WebAssembly.
+    #[error(
+        "this is not a WebAssembly component: it does not start with `\\0asm` and the component layer's version"
+    )]
+    NotWasm,
+    /// Invalid, or uses a feature that is off.
+    #[error("the component is invalid: {0}")]
+    Invalid(String),
+    /// An import outside the contract.
+    #[error("the component imports `{0}`, which this host does not offer")]
+    UnknownImport(String),
+    /// An import inside the contract without leave.
+    #[error("the component imports `{import}`, which is not granted; grant `{}` or build it without", .interface.name())]
+    NotGranted {
+        /// The import as the component names it.
+        import: String,
+        /// The grant that is missing.
+        interface: Interface,
+    },
+    /// Built for another contract version.
+    #[error(
+        "the component was built for {PACKAGE}@{needed} (its `{name}`), this host offers {offered}; \
+         rebuild it against a {major}.{minor}.x contract up to {offered}",
+        PACKAGE = contract::PACKAGE,
+        offered = Version(contract::VERSION),
+        major = contract::VERSION.0,
+        minor = contract::VERSION.1
+    )]
+    Version {
+        /// The import or export that names the version.
+        name: String,
+        /// That version.
+        needed: String,
+    },
+    /// It offers no handler.
+    #[error(
+        "the component exports no `soma:neuron/handler@{}`: it is no neuron",
+        Version(contract::VERSION)
+    )]
+    NoHandler,
+    /// The engine that it asks for cannot be started.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Its imports or exports have other types than the contract.
+    #[error("the component does not fit the contract: {0}")]
+    Mismatch(String),
+}
+
+/// Prints `0.1.0`.
+struct Version((u64, u64, u64));
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor, patch) = self.0;
+        write!(f, "{major}.{minor}.{patch}")
+    }
+}
+
+/// A component that passed all checks, compiled and linked; instances of it
+/// are made per task.
+pub struct Plugin {
+    pub(super) pre: OrchestratorPre<Guest>,
+    metering: Metering,
+    digest: Digest,
+    imports: Vec<String>,
+    size: u64,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin")
+            .field("digest", &self.digest.to_string())
+            .field("imports", &self.imports)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Plugin {
+    /// Most bytes of a component file.
+    pub const MAX_BYTES: u64 = 64 << 20;
+
+    /// Identity of the component's bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The imports as the component names them.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// Whether its instructions are counted.
+    pub fn metering(&self) -> Metering {
+        self.metering
+    }
+
+    /// Bytes of the component file.
+    pub fn size_bytes(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+        let unreadable = |source| LoadError::Read {
+            path: path.display().to_string(),
+            source,
+        };
+        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+        Self::check_size(bytes)?;
+        std::fs::read(path).map_err(unreadable)
+    }
+
+    fn check_size(bytes: u64) -> Result<(), LoadError> {
+        if bytes > Self::MAX_BYTES {
+            return Err(LoadError::TooLarge {
+                bytes,
+                limit: Self::MAX_BYTES,
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks that need no compilation.
+    pub(super) fn check_form(wasm: &[u8]) -> Result<(), LoadError> {
+        Self::check_size(wasm.len() as u64)?;
+        match wasm.get(..8) {
+            Some(b"\0asm\x0d\0\x01\0") => Ok(()),
+            Some(b"\0asm\x01\0\0\0") => Err(LoadError::CoreModule),
+            _ => Err(LoadError::NotWasm),
+        }
+    }
+
+    /// Checks a compiled component's imports and exports, and links it to what
+    /// it is granted and nothing else.
+    pub(super) fn link(
+        engine: &Engine,
+        component: &Component,
+        digest: Digest,
+        size: u64,
+        grants: &Grants,
+        metering: Metering,
+    ) -> Result<Arc<Self>, LoadError> {
+        let ty = component.component_type();
+        let mut imports = Vec::new();
+        for (name, _) in ty.imports(engine) {
+            check_import(name, grants)?;
+            imports.push(name.to_owned());
+        }
+        check_exports(ty.exports(engine).map(|(name, _)| name))?;
+        let mismatch = |error: wasmtime::Error| LoadError::Mismatch(format!("{error:#}"));
+        let pre = linker(engine, grants)
+            .and_then(|linker| linker.instantiate_pre(component))
+            .and_then(OrchestratorPre::new)
+            .map_err(mismatch)?;
+        Ok(Arc::new(Self {
+            pre,
+            metering,
+            digest,
+            imports,
+            size,
+        }))
+    }
+}
+
+/// A linker with the granted interfaces and no more: what is not granted could
+/// not be called even if the check of the names failed.
+fn linker(engine: &Engine, grants: &Grants) -> wasmtime::Result<Linker<Guest>> {
+    type State = HasSelf<Guest>;
+    let mut linker = Linker::new(engine);
+    contract::types::add_to_linker::<_, State>(&mut linker, |guest| guest)?;
+    for interface in Interface::ALL.into_iter().filter(|i| grants.has(*i)) {
+        match interface {
+            Interface::Engram => {
+                contract::engram::add_to_linker::<_, State>(&mut linker, |guest| guest)?;
+            }
+            Interface::Synapse => {
+                contract::synapse::add_to_linker::<_, State>(&mut linker, |guest| guest)?;
+            }
+            Interface::Orchestration => {
+                contract::orchestration::add_to_linker::<_, State>(&mut linker, |guest| guest)?;
+            }
+            Interface::Clock => {
+                contract::clock::add_to_linker::<_, State>(&mut linker, |guest| guest)?;
+            }
+            Interface::Log => {
+                contract::log::add_to_linker::<_, State>(&mut linker, |guest| guest)?;
+            }
+            Interface::Random => {
+                contract::random::add_to_linker::<_, State>(&mut linker, |guest| guest)?;
+            }
+        }
+    }
+    Ok(linker)
+}
+
+/// `soma:neuron/engram@0.1.0` as interface and version.
+fn of_contract(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix(contract::PACKAGE)?
+        .strip_prefix('/')?
+        .split_once('@')
+}
+
+fn check_import(name: &str, grants: &Grants) -> Result<(), LoadError> {
+    let unknown = || LoadError::UnknownImport(name.to_owned());
+    let (interface, version) = of_contract(name).ok_or_else(unknown)?;
+    check_version(name, version)?;
+    if interface == "types" {
+        return Ok(());
+    }
+    let interface = interface.parse::<Interface>().map_err(|_| unknown())?;
+    if grants.has(interface) {
+        Ok(())
+    } else {
+        Err(LoadError::NotGranted {
+            import: name.to_owned(),
+            interface,
+        })
+    }
+}
+
+/// Toolchains add exports of their own; only the handler counts.
+fn check_exports<'a>(mut names: impl Iterator<Item = &'a str>) -> Result<(), LoadError> {
+    let handler = names.find_map(|name| match of_contract(name) {
+        Some(("handler", version)) => Some((name, version)),
+        _ => None,
+    });
+    let (name, version) = handler.ok_or(LoadError::NoHandler)?;
+    check_version(name, version)
+}
+
+/// A component built for 0.1.n runs on every 0.1.m with m ≥ n.
+fn check_version(name: &str, needed: &str) -> Result<(), LoadError> {
+    let (major, minor, patch) = contract::VERSION;
+    let mut parts = needed.split('.').map(|part| part.parse::<u64>().ok());
+    let fits = parts.next() == Some(Some(major))
+        && parts.next() == Some(Some(minor))
+        && parts.next().flatten().is_some_and(|needed| needed <= patch)
+        && parts.next().is_none();
+    if fits {
+        Ok(())
+    } else {
+        Err(LoadError::Version {
+            name: name.to_owned(),
+            needed: needed.to_owned(),
+        })
+    }
+}

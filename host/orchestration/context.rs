@@ -1,0 +1,214 @@
+//! The world around a running task: where its host calls arrive.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+
+use super::{
+    Core, TenantState,
+    guest::GuestOrchestrator,
+    pathway::Listener,
+    registry::{Access, Binding, Neuron},
+    trace::Trace,
+};
+use crate::{
+    clock::{Clock, Random},
+    engram::{BoxFuture, EngramError, Imprint, Query, Recalled, Receipt},
+    neuron::environment::{EmitError, Environment, LogLevel, LogRecord, Orchestration},
+    signal::{Directed, Payload, Signal, SignalId, TraceId},
+    tenant::Permit,
+};
+
+/// What a running task's host calls work on.
+pub(super) struct TaskContext(Arc<Task>);
+
+pub(super) struct Task {
+    pub(super) core: Arc<Core>,
+    pub(super) tenant: Arc<TenantState>,
+    pub(super) trace: Arc<Trace>,
+    pub(super) id: SignalId,
+    neuron: Arc<Neuron>,
+    listener: Arc<Listener>,
+    permit: Mutex<Permit>,
+}
+
+impl TaskContext {
+    pub(super) fn new(
+        core: Arc<Core>,
+        tenant: Arc<TenantState>,
+        trace: Arc<Trace>,
+        neuron: Arc<Neuron>,
+        task: &Signal,
+        listener: Arc<Listener>,
+        permit: Permit,
+    ) -> Self {
+        Self(Arc::new(Task {
+            core,
+            tenant,
+            trace,
+            id: task.id.clone(),
+            neuron,
+            listener,
+            permit: Mutex::new(permit),
+        }))
+    }
+}
+
+impl Task {
+    fn binding(&self, name: &str) -> Result<&Binding, EngramError> {
+        self.neuron.bindings.get(name).ok_or_else(|| {
+            let bound: Vec<_> = self.neuron.bindings.keys().map(String::as_str).collect();
+            let bound = if bound.is_empty() {
+                "nothing".to_owned()
+            } else {
+                format!("`{}`", bound.join("`, `"))
+            };
+            EngramError::NotBound(format!(
+                "neuron `{}` has no engram bound as `{name}`; bound: {bound}",
+                self.neuron.id
+            ))
+        })
+    }
+
+    /// Waits for a task of this task's with the place on the tenant's limit
+    /// lent to it.
+    pub(super) async fn lending<T>(&self, wait: impl Future<Output = T>) -> T {
+        struct TakeBack<'a>(&'a Mutex<Permit>);
+        impl Drop for TakeBack<'_> {
+            fn drop(&mut self) {
+                self.0.lock().take_back();
+            }
+        }
+        self.permit.lock().lend();
+        let _back = TakeBack(&self.permit);
+        wait.await
+    }
+
+    /// Bounds a wait on an engram.
+    async fn within<T>(
+        &self,
+        deadline: Option<Duration>,
+        wait: impl Future<Output = Result<T, EngramError>>,
+    ) -> Result<T, EngramError> {
+        let Some(deadline) = deadline else {
+            return wait.await;
+        };
+        tokio::select! {
+            biased;
+            done = wait => done,
+            () = self.core.clock.sleep(deadline) => Err(EngramError::Timeout),
+        }
+    }
+
+    async fn write(
+        &self,
+        binding: &Binding,
+        name: &str,
+        imprint: Imprint,
+    ) -> Result<Receipt, EngramError> {
+        if binding.access == Access::Read {
+            return Err(EngramError::Denied(format!(
+                "neuron `{}` may only read through the binding `{name}`",
+                self.neuron.id
+            )));
+        }
+        self.trace
+            .touch(&binding.engram)
+            .map_err(|_| EngramError::Cancelled)?;
+        binding
+            .engram
+            .imprint(imprint, Some(self.trace.scope()))
+            .await
+    }
+}
+
+impl Environment for TaskContext {
+    fn recall<'a>(
+        &'a self,
+        binding: &'a str,
+        query: &'a Query,
+        deadline: Option<Duration>,
+    ) -> BoxFuture<'a, Result<Recalled, EngramError>> {
+        Box::pin(async move {
+            let binding = self.0.binding(binding)?;
+            let deadline = deadline.or(binding.deadline);
+            self.0.within(deadline, binding.engram.recall(query)).await
+        })
+    }
+
+    fn imprint<'a>(
+        &'a self,
+        name: &'a str,
+        imprint: Imprint,
+        _await_ack: bool,
+        deadline: Option<Duration>,
+    ) -> BoxFuture<'a, Result<Option<Receipt>, EngramError>> {
+        Box::pin(async move {
+            let binding = self.0.binding(name)?;
+            let deadline = deadline.or(binding.deadline);
+            let write = self.0.write(binding, name, imprint);
+            self.0.within(deadline, write).await.map(Some)
+        })
+    }
+
+    fn emit(&self, payload: Payload) -> Result<SignalId, EmitError> {
+        let task = &self.0;
+        let kind = payload.signal_type();
+        if !task.neuron.emits.contains(&kind) {
+            return Err(EmitError::Denied(format!(
+                "neuron `{}` may not emit {}",
+                task.neuron.id,
+                kind.as_str()
+            )));
+        }
+        let from = Directed::to(Arc::clone(&task.neuron.id));
+        let signal = task
+            .core
+            .signal(task.trace.id(), Some(task.id.clone()), Some(from), payload);
+        task.trace
+            .while_open(|| task.core.publish(&task.tenant, &signal))
+            .map_err(|_| EmitError::Cancelled)?;
+        task.listener.deliver(&signal);
+        Ok(signal.id.clone())
+    }
+
+    fn log(&self, record: LogRecord) {
+        log_line(&self.0, &record);
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.core.clock
+    }
+
+    fn random(&self) -> &Random {
+        &self.0.core.random
+    }
+
+    fn orchestration(&self) -> Option<Arc<dyn Orchestration>> {
+        Some(Arc::new(GuestOrchestrator::new(Arc::clone(&self.0))))
+    }
+}
+
+fn log_line(task: &Task, record: &LogRecord) {
+    let LogRecord {
+        level,
+        message,
+        fields,
+    } = record;
+    let trace: &TraceId = task.trace.id();
+    let neuron = &*task.neuron.id;
+    let tenant = &**task.tenant.tenant.name();
+    let fields = serde_json::to_string(fields).unwrap_or_default();
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(target: "neuron", %trace, tenant, neuron, fields, "{message}")
+        };
+    }
+    match level {
+        LogLevel::Trace => line!(trace),
+        LogLevel::Debug => line!(debug),
+        LogLevel::Info => line!(info),
+        LogLevel::Warn => line!(warn),
+        LogLevel::Error => line!(error),
+    }
+}

@@ -1,0 +1,117 @@
+//! Orchestration: traces, routing, dispatch, retry, STOP and rollback.
+//!
+//! Knows neurons, engrams, tenants and the bus; knows no flow.
+//!
+//! Every task belongs to a trace and is reachable from its tenant's trace
+//! table: `trace` holds that promise, `dispatch` runs a task, `pathway` is the
+//! caller's end of it, `stop` ends a trace, `retry` strings attempts together,
+//! `context` and `guest` answer a running neuron's host calls.
+
+mod context;
+mod dispatch;
+mod guest;
+mod pathway;
+mod registry;
+mod retry;
+mod stop;
+mod tenant;
+mod trace;
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+pub use self::{
+    dispatch::{CallError, Dispatch, DispatchError},
+    pathway::{Answer, Pathway, Scope, WaitError},
+    registry::{Access, Binding, Neuron, Target},
+    retry::{Backoff, OnRetry, Outcome, RetryError, RetryStrategy, is_retryable},
+    stop::{StopOptions, Stopped},
+    tenant::{OpenTrace, TenantHandle},
+};
+use self::{registry::Registry, trace::TraceTable};
+use crate::{
+    clock::{Clock, Ids, Random},
+    neuron::Sandbox,
+    signal::{Directed, Object, Payload, Signal, SignalId, TraceId},
+    synapse::{Subject, Synapse},
+    tenant::{Admission, Tenant},
+};
+
+/// What all tenants of a host share.
+pub struct Core {
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) synapse: Arc<dyn Synapse>,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) ids: Ids,
+    pub(crate) admission: Arc<Admission>,
+    /// Runs guests.
+    pub(crate) guests: Handle,
+    /// Runs STOP, commits and timers: never a guest.
+    pub(crate) control: Handle,
+}
+
+/// A tenant's neurons and traces.
+pub(crate) struct TenantState {
+    tenant: Arc<Tenant>,
+    registry: Registry,
+    traces: Arc<TraceTable>,
+}
+
+impl TenantState {
+    fn route(&self, target: &Target) -> Result<Arc<Neuron>, DispatchError> {
+        self.registry
+            .route(target)
+            .ok_or_else(|| DispatchError::Unroutable {
+                tenant: Arc::clone(self.tenant.name()),
+                target: target.to_string(),
+                registered: self.registry.ids(),
+            })
+    }
+}
+
+impl Core {
+    /// A handle on a tenant that has no neurons yet.
+    pub(crate) fn adopt(self: &Arc<Self>, tenant: Arc<Tenant>) -> TenantHandle {
+        let state = TenantState {
+            tenant,
+            registry: Registry::default(),
+            traces: TraceTable::new(self.control.clone()),
+        };
+        TenantHandle::new(Arc::clone(self), Arc::new(state))
+    }
+
+    fn signal_value(
+        &self,
+        trace: &TraceId,
+        parent_id: Option<SignalId>,
+        directed: Option<Directed>,
+        payload: Payload,
+    ) -> Signal {
+        Signal {
+            id: self.ids.signal(),
+            trace_id: trace.clone(),
+            parent_id,
+            directed,
+            ts: self.clock.now(),
+            payload,
+            meta: Object::new(),
+        }
+    }
+
+    fn signal(
+        &self,
+        trace: &TraceId,
+        parent_id: Option<SignalId>,
+        directed: Option<Directed>,
+        payload: Payload,
+    ) -> Arc<Signal> {
+        Arc::new(self.signal_value(trace, parent_id, directed, payload))
+    }
+
+    fn publish(&self, tenant: &TenantState, signal: &Arc<Signal>) {
+        let subject = Subject::of(tenant.tenant.name(), signal);
+        self.synapse.publish(&subject, signal);
+    }
+}

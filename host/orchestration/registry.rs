@@ -1,0 +1,319 @@
+//! Which neurons a tenant has, and which of them a task is for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::RwLock;
+
+use crate::{
+    engram::Engram,
+    neuron::{Limits, Plugin},
+    signal::{Directed, SignalType},
+};
+
+/// Whom a task is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The neuron with this id.
+    Neuron(Arc<str>),
+    /// Any one neuron of this kind.
+    Kind(Arc<str>),
+    /// Any one neuron with all these capabilities.
+    Capabilities(Vec<Arc<str>>),
+    /// Any one neuron registered to take what nobody else does.
+    Any,
+}
+
+impl Target {
+    /// The neuron with this id.
+    pub fn neuron(id: impl Into<Arc<str>>) -> Self {
+        Self::Neuron(id.into())
+    }
+
+    /// Any one neuron with all these capabilities.
+    pub fn capabilities<'a>(capabilities: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::Capabilities(capabilities.into_iter().map(Arc::from).collect())
+    }
+
+    /// The TASK's address. Capabilities travel in its payload instead
+    /// (Cosmonapse wire v1, section 2.4).
+    pub(super) fn directed(&self) -> Option<Directed> {
+        match self {
+            Self::Neuron(id) => Some(Directed {
+                id: Some(Arc::clone(id)),
+                ..Directed::default()
+            }),
+            Self::Kind(kind) => Some(Directed {
+                kind: Some(Arc::clone(kind)),
+                ..Directed::default()
+            }),
+            Self::Capabilities(_) | Self::Any => None,
+        }
+    }
+
+    /// The capabilities for the TASK's payload.
+    pub(super) fn required(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Capabilities(required) => {
+                Some(required.iter().map(ToString::to_string).collect())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Neuron(id) => write!(f, "neuron `{id}`"),
+            Self::Kind(kind) => write!(f, "a neuron of kind `{kind}`"),
+            Self::Capabilities(required) => {
+                write!(
+                    f,
+                    "a neuron with the capabilities `{}`",
+                    required.join("`, `")
+                )
+            }
+            Self::Any => f.write_str("a neuron that takes any task"),
+        }
+    }
+}
+
+/// What a neuron may do through a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Recall only.
+    Read,
+    /// Recall and imprint.
+    ReadWrite,
+}
+
+/// A local name of a neuron's for an engram.
+#[derive(Clone)]
+pub struct Binding {
+    /// The engram behind the name.
+    pub engram: Arc<dyn Engram>,
+    /// What the neuron may do with it.
+    pub access: Access,
+    /// Bound of a call that names none.
+    pub deadline: Option<Duration>,
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Binding")
+            .field("engram", self.engram.id())
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A plugin under an id, with what it may reach and use.
+#[derive(Clone, Debug)]
+pub struct Neuron {
+    pub(super) id: Arc<str>,
+    pub(super) kind: Arc<str>,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) capabilities: BTreeSet<Arc<str>>,
+    pub(super) catch_all: bool,
+    pub(super) bindings: BTreeMap<String, Binding>,
+    pub(super) emits: BTreeSet<SignalType>,
+    pub(super) limits: Limits,
+}
+
+impl Neuron {
+    /// A neuron that has no capabilities, is bound to nothing, may emit every
+    /// cognition signal and runs under the default limits.
+    pub fn new(id: impl Into<Arc<str>>, plugin: Arc<Plugin>) -> Self {
+        Self {
+            id: id.into(),
+            kind: "neuron".into(),
+            plugin,
+            capabilities: BTreeSet::new(),
+            catch_all: false,
+            bindings: BTreeMap::new(),
+            emits: [
+                SignalType::Plan,
+                SignalType::MemoryAppend,
+                SignalType::Escalation,
+                SignalType::Consensus,
+                SignalType::ContextSync,
+                SignalType::Critique,
+                SignalType::Audit,
+            ]
+            .into(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Names its kind; `neuron` otherwise.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
+        self.kind = kind.into();
+        self
+    }
+
+    /// Adds a capability by which tasks find it.
+    #[must_use]
+    pub fn capability(mut self, capability: impl Into<Arc<str>>) -> Self {
+        self.capabilities.insert(capability.into());
+        self
+    }
+
+    /// Lets it take tasks that are for nobody in particular.
+    #[must_use]
+    pub fn catch_all(mut self) -> Self {
+        self.catch_all = true;
+        self
+    }
+
+    /// Ties a local name to an engram.
+    #[must_use]
+    pub fn bind(
+        mut self,
+        name: impl Into<String>,
+        engram: Arc<dyn Engram>,
+        access: Access,
+    ) -> Self {
+        let binding = Binding {
+            engram,
+            access,
+            deadline: None,
+        };
+        self.bindings.insert(name.into(), binding);
+        self
+    }
+
+    /// Restricts what it may emit to these types.
+    #[must_use]
+    pub fn emits(mut self, types: impl IntoIterator<Item = SignalType>) -> Self {
+        self.emits = types.into_iter().collect();
+        self
+    }
+
+    /// Sets what one of its tasks may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    fn can(&self, required: &[Arc<str>]) -> bool {
+        required
+            .iter()
+            .all(|capability| self.capabilities.contains(capability))
+    }
+}
+
+/// The neurons of one tenant.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    neurons: RwLock<Index>,
+    turn: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    by_id: HashMap<Arc<str>, Arc<Neuron>>,
+    /// Capability, or `kind:` and a kind, to those that have it, in the order
+    /// of registration.
+    by_trait: HashMap<Arc<str>, Vec<Arc<Neuron>>>,
+    catch_all: Vec<Arc<Neuron>>,
+}
+
+impl Index {
+    fn traits(neuron: &Neuron) -> impl Iterator<Item = Arc<str>> {
+        let kind = kind_key(&neuron.kind);
+        neuron.capabilities.iter().cloned().chain([kind])
+    }
+
+    fn remove(&mut self, id: &str) -> Option<Arc<Neuron>> {
+        let neuron = self.by_id.remove(id)?;
+        for key in Self::traits(&neuron) {
+            if let Some(list) = self.by_trait.get_mut(&key) {
+                list.retain(|other| other.id != neuron.id);
+                if list.is_empty() {
+                    self.by_trait.remove(&key);
+                }
+            }
+        }
+        self.catch_all.retain(|other| other.id != neuron.id);
+        Some(neuron)
+    }
+}
+
+/// A capability cannot collide with this: the space is not trimmed from kinds.
+fn kind_key(kind: &str) -> Arc<str> {
+    format!("kind: {kind}").into()
+}
+
+impl Registry {
+    /// Adds a neuron; one of the same id is replaced for new tasks, running
+    /// ones finish as they began.
+    pub(super) fn register(&self, neuron: Neuron) -> Arc<Neuron> {
+        let neuron = Arc::new(neuron);
+        let mut index = self.neurons.write();
+        index.remove(&neuron.id);
+        index
+            .by_id
+            .insert(Arc::clone(&neuron.id), Arc::clone(&neuron));
+        for key in Index::traits(&neuron) {
+            let list = index.by_trait.entry(key).or_default();
+            list.push(Arc::clone(&neuron));
+        }
+        if neuron.catch_all {
+            index.catch_all.push(Arc::clone(&neuron));
+        }
+        neuron
+    }
+
+    /// Takes a neuron away; running tasks finish.
+    pub(super) fn deregister(&self, id: &str) -> bool {
+        self.neurons.write().remove(id).is_some()
+    }
+
+    /// Sorted ids.
+    pub(super) fn ids(&self) -> Vec<Arc<str>> {
+        let mut ids: Vec<_> = self.neurons.read().by_id.keys().cloned().collect();
+        ids.sort();
+        ids
+    }
+
+    /// The neuron for a task. Several that fit take turns.
+    pub(super) fn route(&self, target: &Target) -> Option<Arc<Neuron>> {
+        let index = self.neurons.read();
+        match target {
+            Target::Neuron(id) => index.by_id.get(id).cloned(),
+            Target::Kind(kind) => {
+                let list = index.by_trait.get(&kind_key(kind))?;
+                self.next_of(list.iter())
+            }
+            Target::Capabilities(required) => {
+                // The rarest capability's list is the shortest to look through.
+                let lists = required.iter().map(|key| index.by_trait.get(key));
+                let shortest = lists
+                    .collect::<Option<Vec<_>>>()?
+                    .into_iter()
+                    .min_by_key(|list| list.len())?;
+                self.next_of(shortest.iter().filter(|neuron| neuron.can(required)))
+            }
+            Target::Any => self.next_of(index.catch_all.iter()),
+        }
+    }
+
+    fn next_of<'a>(
+        &self,
+        mut fitting: impl Iterator<Item = &'a Arc<Neuron>> + Clone,
+    ) -> Option<Arc<Neuron>> {
+        let count = fitting.clone().count();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        fitting.nth(turn.checked_rem(count)?).cloned()
+    }
+}

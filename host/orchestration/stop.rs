@@ -1,0 +1,192 @@
+//! STOP: when it returns, the trace has ended.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    Core, TenantState,
+    tenant::TenantHandle,
+    trace::{StopTurn, StopWork, Trace},
+};
+use crate::{
+    engram::{BoxFuture, Kept},
+    signal::{self, Payload, SignalId, TraceId},
+};
+
+/// How to stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StopOptions {
+    /// Undo every write of the trace, newest first. Without it they stay and
+    /// are committed.
+    pub rollback: bool,
+    /// For the STOP signal.
+    pub reason: Option<Arc<str>>,
+}
+
+impl StopOptions {
+    /// Stop and undo.
+    pub fn rollback() -> Self {
+        Self {
+            rollback: true,
+            reason: None,
+        }
+    }
+}
+
+/// A node's acknowledgement: the trace has ended there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Whether a rollback was asked for and nothing was left standing.
+    pub rolled_back: bool,
+    /// Tasks that were running or waiting.
+    pub cancelled: u64,
+    /// Writes that were really undone.
+    pub compensated: u64,
+    /// The namespace in which it ended.
+    pub node: Arc<str>,
+    /// Entries that could not be undone, and why.
+    pub kept: Vec<Kept>,
+}
+
+impl fmt::Display for Stopped {
+    /// One line, as an operator reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} cancelled, {} compensated",
+            self.node, self.cancelled, self.compensated
+        )?;
+        for kept in &self.kept {
+            write!(f, "; {kept}")?;
+        }
+        Ok(())
+    }
+}
+
+impl TenantHandle {
+    /// Stops a trace and waits until it has ended: no instruction of its
+    /// neurons runs, no write of it can land, and with `rollback` its writes
+    /// are undone. Returns the acknowledgements; none for a trace that is not
+    /// known here, whose later tasks are refused all the same.
+    ///
+    /// Once begun STOP finishes, even if this future is dropped.
+    pub async fn stop_trace(&self, trace: &TraceId, options: StopOptions) -> Arc<[Stopped]> {
+        let Some(trace) = self.state().traces.bury(trace) else {
+            return Arc::new([]);
+        };
+        self.core().stop(self.state(), &trace, options).await
+    }
+}
+
+impl Core {
+    /// Stops a live trace. The work is done on the control runtime, which no
+    /// guest can delay.
+    pub(super) fn stop(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        trace: &Arc<Trace>,
+        options: StopOptions,
+    ) -> BoxFuture<'static, Arc<[Stopped]>> {
+        let mut report = match trace.begin_stop() {
+            StopTurn::Nothing => return Box::pin(std::future::ready(Arc::from([]))),
+            StopTurn::Joined(report) => report,
+            StopTurn::First(work) => {
+                self.sandbox.interrupt();
+                let report = work.report.subscribe();
+                let stopping = Stopping {
+                    core: Arc::clone(self),
+                    tenant: Arc::clone(tenant),
+                    trace: Arc::clone(trace),
+                    options,
+                };
+                self.control.spawn(stopping.finish(work));
+                report
+            }
+        };
+        Box::pin(async move {
+            let done = report.wait_for(Option::is_some).await;
+            // The sender goes away unfinished only with the whole host.
+            done.ok()
+                .and_then(|report| report.clone())
+                .unwrap_or_else(|| Arc::from([]))
+        })
+    }
+}
+
+/// A STOP under way.
+struct Stopping {
+    core: Arc<Core>,
+    tenant: Arc<TenantState>,
+    trace: Arc<Trace>,
+    options: StopOptions,
+}
+
+impl Stopping {
+    async fn finish(self, work: StopWork) {
+        let request = self.publish(None, self.stop_signal());
+        let mut ack = Stopped {
+            rolled_back: false,
+            cancelled: 0,
+            compensated: 0,
+            node: Arc::clone(self.tenant.tenant.name()),
+            kept: Vec::new(),
+        };
+        // All of them are told before any is waited for.
+        let children: Vec<_> = work
+            .children
+            .iter()
+            .map(|child| {
+                drop(self.tenant.traces.bury(child.id()));
+                self.core.stop(&self.tenant, child, self.options.clone())
+            })
+            .collect();
+        for child in children {
+            for stopped in child.await.iter() {
+                ack.cancelled += stopped.cancelled;
+                ack.compensated += stopped.compensated;
+                ack.kept.extend_from_slice(&stopped.kept);
+            }
+        }
+        ack.cancelled += self.trace.tasks_ended().await;
+        self.settle_engrams(&mut ack).await;
+        ack.rolled_back = self.options.rollback && ack.kept.is_empty();
+        let mut payload = signal::Stopped::new(
+            ack.rolled_back,
+            ack.cancelled,
+            ack.compensated,
+            ack.node.to_string(),
+        );
+        if !ack.kept.is_empty() {
+            let kept = ack.kept.iter().map(ToString::to_string).collect();
+            payload.extra.insert("kept".to_owned(), kept);
+        }
+        self.publish(Some(request), payload.into());
+        self.trace.end_stop();
+        work.report.send_replace(Some(Arc::from([ack])));
+    }
+
+    /// Newest write first within an engram; engrams do not depend on each
+    /// other.
+    async fn settle_engrams(&self, ack: &mut Stopped) {
+        for engram in self.trace.touched() {
+            if self.options.rollback {
+                let undone = engram.rollback(self.trace.id()).await;
+                ack.compensated += undone.compensated;
+                ack.kept.extend(undone.kept);
+            } else {
+                engram.commit(self.trace.id()).await;
+            }
+        }
+    }
+
+    fn stop_signal(&self) -> Payload {
+        let mut stop = signal::Stop::new(self.options.rollback);
+        stop.reason = self.options.reason.as_ref().map(ToString::to_string);
+        stop.into()
+    }
+
+    fn publish(&self, parent: Option<SignalId>, payload: Payload) -> SignalId {
+        let signal = self.core.signal(self.trace.id(), parent, None, payload);
+        self.core.publish(&self.tenant, &signal);
+        signal.id.clone()
+    }
+}

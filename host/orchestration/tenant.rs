@@ -1,0 +1,200 @@
+//! A tenant as its orchestrating code sees it.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Core, TenantState,
+    dispatch::{CallError, Dispatch, DispatchError},
+    pathway::{Answer, Pathway},
+    registry::Neuron,
+    stop::{StopOptions, Stopped},
+    trace::{Settlement, Trace},
+};
+use crate::{
+    clock::{Clock, Ids, Random},
+    engram::Engram,
+    signal::TraceId,
+    synapse::{Pattern, SubscribeOptions, Subscription, SynapseError},
+    tenant::Tenant,
+};
+
+/// Everything that one tenant can do: its engrams and neurons, and running
+/// tasks on them. Cheap to clone; other tenants are out of its reach.
+#[derive(Clone)]
+pub struct TenantHandle {
+    core: Arc<Core>,
+    state: Arc<TenantState>,
+}
+
+impl std::fmt::Debug for TenantHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("TenantHandle")
+            .field(self.state.tenant.name())
+            .finish()
+    }
+}
+
+impl TenantHandle {
+    pub(super) fn new(core: Arc<Core>, state: Arc<TenantState>) -> Self {
+        Self { core, state }
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(super) fn state(&self) -> &Arc<TenantState> {
+        &self.state
+    }
+
+    /// Its accounts and quotas; also the ledger of its engrams.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.state.tenant
+    }
+
+    /// The host's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.core.clock
+    }
+
+    /// The host's source of ids.
+    pub fn ids(&self) -> &Ids {
+        &self.core.ids
+    }
+
+    /// The host's randomness.
+    pub fn random(&self) -> &Random {
+        &self.core.random
+    }
+
+    /// Adds an engram, and returns it for binding.
+    pub fn add_engram(&self, engram: impl Engram) -> Arc<dyn Engram> {
+        let engram: Arc<dyn Engram> = Arc::new(engram);
+        self.state.tenant.add_engram(Arc::clone(&engram));
+        engram
+    }
+
+    /// Registers a neuron. One of the same id is replaced for new tasks;
+    /// running ones finish on the old.
+    pub fn register(&self, neuron: Neuron) -> Arc<Neuron> {
+        self.state.registry.register(neuron)
+    }
+
+    /// Takes a neuron away; running tasks finish. Whether there was one.
+    pub fn deregister(&self, id: &str) -> bool {
+        self.state.registry.deregister(id)
+    }
+
+    /// Ids of the registered neurons, sorted.
+    pub fn neurons(&self) -> Vec<Arc<str>> {
+        self.state.registry.ids()
+    }
+
+    /// Traces that run something or whose writes could still be undone.
+    pub fn traces(&self) -> Vec<TraceId> {
+        self.state.traces.ids()
+    }
+
+    /// Listens to the tenant's signals, all types.
+    ///
+    /// # Errors
+    /// When the bus refuses the options.
+    pub fn observe(&self, options: SubscribeOptions) -> Result<Subscription, SynapseError> {
+        let all = Pattern::all_of(self.state.tenant.name());
+        self.core.synapse.subscribe(all, options)
+    }
+
+    /// Starts a task.
+    ///
+    /// # Errors
+    /// When no neuron fits, the trace was stopped, or there is no room.
+    pub fn dispatch(&self, dispatch: Dispatch) -> Result<Pathway, DispatchError> {
+        self.core.dispatch(&self.state, dispatch, None)
+    }
+
+    /// Starts a task and waits for its reply. A trace that was made for it is
+    /// committed when the reply is an output; after an ERROR its writes can
+    /// still be rolled back.
+    ///
+    /// # Errors
+    /// As [`TenantHandle::dispatch`]; on a timeout the task goes on until its
+    /// own deadline, and the error names the trace to stop.
+    pub async fn dispatch_and_wait(
+        &self,
+        dispatch: Dispatch,
+        timeout: Duration,
+    ) -> Result<Answer, CallError> {
+        let mut pathway = self.dispatch(dispatch)?;
+        let answer = pathway.wait(timeout).await?;
+        self.settle(pathway, &answer).await;
+        Ok(answer)
+    }
+
+    /// Opens a fresh trace whose writes stay undoable until its owner commits
+    /// or stops it.
+    pub fn open_trace(&self) -> OpenTrace {
+        let id = self.core.ids.trace();
+        loop {
+            // A fresh id is neither stopped nor known.
+            if let Ok(trace) = self
+                .state
+                .traces
+                .open(id.clone(), Settlement::ByOwner, None)
+                && trace.hold().is_ok()
+            {
+                return OpenTrace {
+                    tenant: self.clone(),
+                    trace,
+                };
+            }
+        }
+    }
+
+    /// Makes a trace's writes permanent. Whether there was such a trace.
+    pub async fn commit_trace(&self, trace: &TraceId) -> bool {
+        let Some(trace) = self.state.traces.get(trace) else {
+            return false;
+        };
+        trace.commit().await;
+        true
+    }
+
+    /// Commits the trace of an answer that the caller took, if the dispatch
+    /// made that trace for itself.
+    pub(super) async fn settle(&self, pathway: Pathway, answer: &Answer) {
+        let trace = Arc::clone(pathway.trace());
+        if trace.settlement() == Settlement::OnReply && answer.is_output() {
+            trace.commit().await;
+        }
+    }
+}
+
+/// A trace that its holder settles. Dropping it settles nothing: what was
+/// written stays undoable by [`TenantHandle::stop_trace`].
+pub struct OpenTrace {
+    tenant: TenantHandle,
+    trace: Arc<Trace>,
+}
+
+impl OpenTrace {
+    /// The trace, to dispatch on.
+    pub fn id(&self) -> &TraceId {
+        self.trace.id()
+    }
+
+    /// Makes its writes permanent.
+    pub async fn commit(self) {
+        self.trace.commit().await;
+    }
+
+    /// Stops it.
+    pub async fn stop(self, options: StopOptions) -> Arc<[Stopped]> {
+        self.tenant.stop_trace(self.trace.id(), options).await
+    }
+}
+
+impl Drop for OpenTrace {
+    fn drop(&mut self) {
+        self.trace.release();
+    }
+}

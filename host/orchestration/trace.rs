@@ -1,0 +1,471 @@
+//! Traces: the unit of STOP and rollback, and the table that reaches every
+//! running task.
+//!
+//! **Invariant**: whatever a trace does (start a task, publish a signal, touch
+//! an engram) passes its state lock and is refused once STOP has begun; what
+//! passed before is known to STOP, which waits for it.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Weak},
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
+
+use super::{pathway::Listener, stop::Stopped};
+use crate::{
+    engram::{BoxFuture, Engram, Fence, WriteScope},
+    neuron::TaskControl,
+    signal::TraceId,
+};
+
+/// Who decides whether a trace's writes stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settlement {
+    /// A dispatch made the trace for itself: a successful reply commits it.
+    OnReply,
+    /// Whoever opened or named it: by FINAL, commit or STOP.
+    ByOwner,
+    /// A task started it: it is settled with the trace of that task.
+    WithParent,
+}
+
+/// One trace of a tenant.
+pub(super) struct Trace {
+    scope: WriteScope,
+    settlement: Settlement,
+    /// The trace whose task started this one.
+    parent: Option<Weak<Trace>>,
+    /// 0 for a trace that no task started.
+    depth: u32,
+    table: Weak<TraceTable>,
+    state: Mutex<State>,
+    /// Woken when the last task has ended.
+    idle: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Phase,
+    tasks: Vec<Running>,
+    /// Pathways and handles that keep the trace known.
+    holders: usize,
+    /// Engrams that the trace has written to.
+    touched: Vec<Arc<dyn Engram>>,
+    /// Traces that tasks of this trace started and that are not settled.
+    children: Vec<Arc<Trace>>,
+    cancelled: u64,
+    /// Whether the last reply was an output.
+    succeeded: bool,
+}
+
+#[derive(Clone)]
+struct Running {
+    control: Arc<TaskControl>,
+    listener: Arc<Listener>,
+}
+
+#[derive(Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// STOP has begun; the receiver gets its report.
+    Stopping(watch::Receiver<Option<Arc<[Stopped]>>>),
+    /// STOP has done its work.
+    Stopped(watch::Receiver<Option<Arc<[Stopped]>>>),
+    /// Nothing is left of it; a new trace of this id may be opened.
+    Forgotten,
+}
+
+/// How a task of the trace ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TaskEnd {
+    /// With an output.
+    Output,
+    /// With another reply, or none.
+    Other,
+    /// By STOP, without a reply.
+    Cancelled,
+}
+
+/// The trace takes nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// STOP has begun.
+    Stopped,
+    /// It was forgotten in the meantime; open it again.
+    Forgotten,
+}
+
+/// What STOP has to end.
+pub(super) struct StopWork {
+    pub(super) report: watch::Sender<Option<Arc<[Stopped]>>>,
+    pub(super) children: Vec<Arc<Trace>>,
+}
+
+/// Whether a call to stop is the one that does it.
+pub(super) enum StopTurn {
+    /// This call does it.
+    First(StopWork),
+    /// Another does; its report will come here.
+    Joined(watch::Receiver<Option<Arc<[Stopped]>>>),
+    /// There is nothing to stop.
+    Nothing,
+}
+
+impl Trace {
+    pub(super) fn id(&self) -> &TraceId {
+        &self.scope.trace
+    }
+
+    /// What a write on this trace carries.
+    pub(super) fn scope(&self) -> &WriteScope {
+        &self.scope
+    }
+
+    pub(super) fn settlement(&self) -> Settlement {
+        self.settlement
+    }
+
+    /// How many tasks stand between this trace and one that no task started.
+    pub(super) fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Does `act` unless STOP has begun; STOP waits until it is done.
+    pub(super) fn while_open<T>(&self, act: impl FnOnce() -> T) -> Result<T, Refused> {
+        let state = self.state.lock();
+        state.open()?;
+        Ok(act())
+    }
+
+    /// Registers a task and a holder for its pathway, and does `publish`.
+    pub(super) fn begin_task(
+        &self,
+        control: &Arc<TaskControl>,
+        listener: &Arc<Listener>,
+        publish: impl FnOnce(),
+    ) -> Result<(), Refused> {
+        let mut state = self.state.lock();
+        state.open()?;
+        state.tasks.push(Running {
+            control: Arc::clone(control),
+            listener: Arc::clone(listener),
+        });
+        state.holders += 1;
+        publish();
+        Ok(())
+    }
+
+    /// Removes a task that has ended.
+    pub(super) fn end_task(&self, control: &Arc<TaskControl>, end: TaskEnd) {
+        let mut state = self.state.lock();
+        let place = state
+            .tasks
+            .iter()
+            .position(|task| Arc::ptr_eq(&task.control, control));
+        if let Some(place) = place {
+            state.tasks.swap_remove(place);
+        }
+        state.cancelled += u64::from(end == TaskEnd::Cancelled);
+        state.succeeded = end == TaskEnd::Output;
+        if state.tasks.is_empty() {
+            self.idle.notify_waiters();
+        }
+        self.rest(state);
+    }
+
+    /// Keeps the trace known until [`Trace::release`].
+    pub(super) fn hold(&self) -> Result<(), Refused> {
+        let mut state = self.state.lock();
+        state.open()?;
+        state.holders += 1;
+        Ok(())
+    }
+
+    /// Gives up a hold.
+    pub(super) fn release(&self) {
+        let mut state = self.state.lock();
+        state.holders = state.holders.saturating_sub(1);
+        self.rest(state);
+    }
+
+    /// Notes an engram that is about to be written to.
+    pub(super) fn touch(&self, engram: &Arc<dyn Engram>) -> Result<(), Refused> {
+        let mut state = self.state.lock();
+        state.open()?;
+        if !state.touched.iter().any(|known| Arc::ptr_eq(known, engram)) {
+            state.touched.push(Arc::clone(engram));
+        }
+        Ok(())
+    }
+
+    pub(super) fn touched(&self) -> Vec<Arc<dyn Engram>> {
+        self.state.lock().touched.clone()
+    }
+
+    fn has_journal(&self) -> bool {
+        self.state.lock().has_journal(self.id())
+    }
+
+    /// Ties a trace that a task of this one started to it.
+    pub(super) fn adopt(&self, child: &Arc<Trace>) -> Result<(), Refused> {
+        let mut state = self.state.lock();
+        state.open()?;
+        state.children.retain(|child| child.is_known());
+        if !state.children.iter().any(|known| Arc::ptr_eq(known, child)) {
+            state.children.push(Arc::clone(child));
+        }
+        Ok(())
+    }
+
+    /// Makes what the trace and its children have written permanent.
+    pub(super) fn commit(self: &Arc<Self>) -> BoxFuture<'static, ()> {
+        let trace = Arc::clone(self);
+        Box::pin(async move {
+            let (engrams, children) = {
+                let state = trace.state.lock();
+                (state.touched.clone(), state.children.clone())
+            };
+            for child in children {
+                child.commit().await;
+            }
+            for engram in engrams {
+                engram.commit(trace.id()).await;
+            }
+            trace.rest(trace.state.lock());
+        })
+    }
+
+    /// Whether `id` is a trace that a task of this one started, at any depth.
+    pub(super) fn started(&self, id: &TraceId) -> bool {
+        let children = self.state.lock().children.clone();
+        children
+            .iter()
+            .any(|child| child.id() == id || child.started(id))
+    }
+
+    fn is_resting(&self) -> bool {
+        let state = self.state.lock();
+        matches!(state.phase, Phase::Stopped(_) | Phase::Forgotten) || state.is_open_and_resting()
+    }
+
+    fn is_known(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Open | Phase::Stopping(_))
+    }
+
+    /// Begins STOP: from here the trace takes nothing more. Every task is told
+    /// and every pathway closed before this returns.
+    pub(super) fn begin_stop(&self) -> StopTurn {
+        let (tasks, children, report) = {
+            let mut state = self.state.lock();
+            match &state.phase {
+                Phase::Forgotten => return StopTurn::Nothing,
+                Phase::Stopping(report) | Phase::Stopped(report) => {
+                    return StopTurn::Joined(report.clone());
+                }
+                Phase::Open => {}
+            }
+            let (sender, receiver) = watch::channel(None);
+            state.phase = Phase::Stopping(receiver);
+            self.scope.fence.close();
+            (
+                state.tasks.clone(),
+                std::mem::take(&mut state.children),
+                sender,
+            )
+        };
+        for task in &tasks {
+            task.control.stop();
+            task.listener.close();
+        }
+        StopTurn::First(StopWork { report, children })
+    }
+
+    /// Resolves when no task of the trace runs; returns how many STOP ended.
+    pub(super) async fn tasks_ended(&self) -> u64 {
+        loop {
+            let mut idle = std::pin::pin!(self.idle.notified());
+            // Listening begins before the look: an end in between is seen.
+            idle.as_mut().enable();
+            {
+                let state = self.state.lock();
+                if state.tasks.is_empty() {
+                    return state.cancelled;
+                }
+            }
+            idle.await;
+        }
+    }
+
+    /// Forgets a trace that was opened and then not used.
+    pub(super) fn forget_if_unused(&self) {
+        self.rest(self.state.lock());
+    }
+
+    /// STOP has done its work.
+    pub(super) fn end_stop(&self) {
+        let mut state = self.state.lock();
+        if let Phase::Stopping(report) = &state.phase {
+            state.phase = Phase::Stopped(report.clone());
+        }
+        drop(state);
+        self.leave_table();
+        self.tell_parent();
+    }
+
+    /// Called whenever something of the trace has ended: forgets it when
+    /// nothing is left, and commits it when only its own settlement is.
+    fn rest(&self, mut state: MutexGuard<'_, State>) {
+        if !state.is_open_and_resting() {
+            return;
+        }
+        if !state.has_journal(self.id()) {
+            state.phase = Phase::Forgotten;
+            drop(state);
+            self.leave_table();
+        } else if self.settlement == Settlement::OnReply && state.succeeded {
+            drop(state);
+            if let Some(table) = self.table.upgrade()
+                && let Some(trace) = table.get(self.id())
+            {
+                table.control.spawn(trace.commit());
+            }
+        } else {
+            drop(state);
+        }
+        self.tell_parent();
+    }
+
+    fn leave_table(&self) {
+        if let Some(table) = self.table.upgrade() {
+            table.remove(self);
+        }
+    }
+
+    fn tell_parent(&self) {
+        if let Some(parent) = self.parent.as_ref().and_then(Weak::upgrade) {
+            parent.rest(parent.state.lock());
+        }
+    }
+}
+
+impl State {
+    fn open(&self) -> Result<(), Refused> {
+        match self.phase {
+            Phase::Open => Ok(()),
+            Phase::Stopping(_) | Phase::Stopped(_) => Err(Refused::Stopped),
+            Phase::Forgotten => Err(Refused::Forgotten),
+        }
+    }
+
+    /// Nothing runs on it or below it, and nobody holds it.
+    fn is_open_and_resting(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+            && self.tasks.is_empty()
+            && self.holders == 0
+            && self.children.iter().all(|child| child.is_resting())
+    }
+
+    fn has_journal(&self, id: &TraceId) -> bool {
+        self.touched.iter().any(|engram| engram.journaled(id) > 0)
+            || self.children.iter().any(|child| child.has_journal())
+    }
+}
+
+/// Ids of stopped traces that are remembered; the oldest go first.
+const TOMBSTONES: usize = 65_536;
+
+/// All traces of a tenant that are not forgotten, and the tombstones of those
+/// that were stopped.
+pub(super) struct TraceTable {
+    /// Where commits of traces that nobody waits for are done.
+    control: Handle,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    live: HashMap<TraceId, Arc<Trace>>,
+    stopped: HashSet<TraceId>,
+    stopped_order: VecDeque<TraceId>,
+}
+
+impl TraceTable {
+    pub(super) fn new(control: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            control,
+            entries: Mutex::default(),
+        })
+    }
+
+    /// The trace of that id, opened if it is new.
+    ///
+    /// # Errors
+    /// It was stopped.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        id: TraceId,
+        settlement: Settlement,
+        parent: Option<&Arc<Trace>>,
+    ) -> Result<Arc<Trace>, Refused> {
+        let mut entries = self.entries.lock();
+        if entries.stopped.contains(&id) {
+            return Err(Refused::Stopped);
+        }
+        let trace = entries.live.entry(id).or_insert_with_key(|id| {
+            Arc::new(Trace {
+                scope: WriteScope {
+                    trace: id.clone(),
+                    fence: Fence::default(),
+                },
+                settlement,
+                parent: parent.map(Arc::downgrade),
+                depth: parent.map_or(0, |parent| parent.depth.saturating_add(1)),
+                table: Arc::downgrade(self),
+                state: Mutex::default(),
+                idle: Notify::new(),
+            })
+        });
+        Ok(Arc::clone(trace))
+    }
+
+    /// The live trace of that id.
+    pub(super) fn get(&self, id: &TraceId) -> Option<Arc<Trace>> {
+        self.entries.lock().live.get(id).cloned()
+    }
+
+    /// Marks an id as stopped: no task of it runs from here on. Returns the
+    /// trace if it is live, to be stopped.
+    pub(super) fn bury(&self, id: &TraceId) -> Option<Arc<Trace>> {
+        let mut entries = self.entries.lock();
+        if entries.stopped.insert(id.clone()) {
+            entries.stopped_order.push_back(id.clone());
+            if entries.stopped_order.len() > TOMBSTONES
+                && let Some(oldest) = entries.stopped_order.pop_front()
+            {
+                entries.stopped.remove(&oldest);
+            }
+        }
+        entries.live.get(id).cloned()
+    }
+
+    /// Takes a trace out; one of the same id that came after it stays.
+    pub(super) fn remove(&self, trace: &Trace) {
+        let mut entries = self.entries.lock();
+        if let Some(known) = entries.live.get(trace.id())
+            && std::ptr::eq(Arc::as_ptr(known), trace)
+        {
+            entries.live.remove(trace.id());
+        }
+    }
+
+    /// Ids of the live traces.
+    pub(super) fn ids(&self) -> Vec<TraceId> {
+        self.entries.lock().live.keys().cloned().collect()
+    }
+}
