@@ -5,7 +5,7 @@
 //! [`REMEMBERED_KEYS`].
 
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -22,7 +22,9 @@ pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 256;
 
 /// The idempotency keys of one store.
 pub(super) struct Idempotency {
-    used: HashMap<Arc<str>, Use>,
+    /// By hash, then text: a tree, because rehashing a large table would
+    /// stall writers.
+    used: BTreeMap<(u64, Arc<str>), Use>,
     committed: VecDeque<Arc<str>>,
     hasher: RandomState,
 }
@@ -36,7 +38,7 @@ struct Use {
 impl Idempotency {
     pub(super) fn new() -> Self {
         Self {
-            used: HashMap::new(),
+            used: BTreeMap::new(),
             committed: VecDeque::new(),
             hasher: RandomState::new(),
         }
@@ -48,11 +50,11 @@ impl Idempotency {
     /// [`EngramError::Invalid`] when it was used for something else.
     pub(super) fn replay(
         &self,
-        key: &str,
+        key: &Arc<str>,
         op: Op,
         merge_key: Option<&str>,
     ) -> Result<Option<Receipt>, EngramError> {
-        let Some(used) = self.used.get(key) else {
+        let Some(used) = self.used.get(&self.address(key)) else {
             return Ok(None);
         };
         if used.receipt.op != op || used.merge_key != self.hasher.hash_one(merge_key) {
@@ -70,12 +72,12 @@ impl Idempotency {
             receipt: receipt.clone(),
             merge_key: self.hasher.hash_one(merge_key),
         };
-        self.used.insert(Arc::clone(key), used);
+        self.used.insert(self.address(key), used);
     }
 
     /// The write was rolled back: the key is unused again.
-    pub(super) fn forget(&mut self, key: &str) {
-        self.used.remove(key);
+    pub(super) fn forget(&mut self, key: &Arc<str>) {
+        self.used.remove(&self.address(key));
     }
 
     /// The write is permanent: the key joins the bounded queue.
@@ -84,7 +86,11 @@ impl Idempotency {
         if self.committed.len() > REMEMBERED_KEYS
             && let Some(oldest) = self.committed.pop_front()
         {
-            self.used.remove(&oldest);
+            self.used.remove(&self.address(&oldest));
         }
+    }
+
+    fn address(&self, key: &Arc<str>) -> (u64, Arc<str>) {
+        (self.hasher.hash_one(key), Arc::clone(key))
     }
 }

@@ -1,36 +1,30 @@
-//! How visible entries are found: by place, by merge key, and by whatever the
-//! engram's own projection holds (vectors). They follow the visible states and
-//! nothing else; a write, a rollback and a commit tell them the same way.
+//! How visible entries are found: by place and by merge key. The indexes
+//! follow the visible states and nothing else; a write, a rollback and a
+//! commit tell them the same way. None ever stalls a writer by growing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::ops::Range;
 
-use super::entry::Entry;
+use super::hashed::Hashed;
 use super::layers::State;
 
-/// What an engram derives from its visible entries.
-pub(super) trait Projection: Send + Sync + 'static {
-    /// The entry in this slot is visible now, instead of any earlier one.
-    fn show(&mut self, slot: usize, entry: &Entry);
-}
-
-impl Projection for () {
-    fn show(&mut self, _slot: usize, _entry: &Entry) {}
-}
-
 /// The indexes of one store. Slots are numbers of the store's slab.
-pub(super) struct Indexes<P> {
+pub(super) struct Indexes {
     order: BTreeMap<u64, usize>,
-    keys: HashMap<Box<str>, Rows>,
-    pub(super) projection: P,
+    /// By hash of the merge key. Texts are compared where the entry is at hand
+    /// anyway.
+    keys: Hashed<Rows>,
+    hasher: RandomState,
 }
 
-impl<P: Projection> Indexes<P> {
-    pub(super) fn new(projection: P) -> Self {
+impl Indexes {
+    pub(super) fn new() -> Self {
         Self {
             order: BTreeMap::new(),
-            keys: HashMap::new(),
-            projection,
+            keys: Hashed::new(),
+            hasher: RandomState::new(),
         }
     }
 
@@ -39,62 +33,74 @@ impl<P: Projection> Indexes<P> {
         self.order.len()
     }
 
-    /// The slot shows `new` instead of `old`; none means no entry.
+    /// What stands for a text in the indexes. Keyed at random, so that a
+    /// writer cannot choose texts that collide.
+    pub(super) fn hash(&self, text: &str) -> u64 {
+        self.hasher.hash_one(text)
+    }
+
+    /// A slot shows `new` instead of `old`; none means no entry.
     pub(super) fn replace(&mut self, slot: usize, old: Option<&State>, new: Option<&State>) {
-        if let (Some(old), Some(new)) = (old, new)
-            && old.place == new.place
-            && old.entry.merge_key == new.entry.merge_key
-        {
-            self.projection.show(slot, &new.entry);
+        let address = |state: &State| (state.place, state.key_hash);
+        if old.map(address) == new.map(address) {
             return;
         }
-        if let Some(state) = old {
-            self.order.remove(&state.place);
-            if let Some(key) = &state.entry.merge_key {
-                self.remove_key(key, state.place);
+        if let Some(State {
+            place, key_hash, ..
+        }) = old
+        {
+            self.order.remove(place);
+            if let Some(hash) = key_hash {
+                self.remove_key(*hash, *place);
             }
         }
-        if let Some(state) = new {
-            self.order.insert(state.place, slot);
-            if let Some(key) = &state.entry.merge_key {
-                self.insert_key(key, state.place, slot);
+        if let Some(State {
+            place, key_hash, ..
+        }) = new
+        {
+            self.order.insert(*place, slot);
+            if let Some(hash) = key_hash {
+                self.insert_key(*hash, *place, slot);
             }
-            self.projection.show(slot, &state.entry);
         }
     }
 
-    /// The slot of the newest entry with this merge key: the one whose place
-    /// is last.
-    pub(super) fn newest(&self, key: &str) -> Option<usize> {
-        match self.keys.get(key)? {
-            Rows::One(_, slot) => Some(*slot),
-            Rows::Many(rows) => rows.last_key_value().map(|(_, slot)| *slot),
-        }
+    /// The slots of entries whose merge key has this hash, newest first: the
+    /// newest is the one whose place is last.
+    pub(super) fn with_key(&self, hash: u64) -> impl Iterator<Item = usize> {
+        let rows = self.rows(hash, 0..u64::MAX);
+        rows.rev().map(|(_, slot)| slot)
     }
 
-    /// Visible entries in order as (place, slot), with this merge key or all.
+    /// Visible entries in order as (place, slot): all, or those whose merge
+    /// key has this hash.
     pub(super) fn candidates(
         &self,
-        key: Option<&str>,
+        key_hash: Option<u64>,
         places: Range<u64>,
-    ) -> Box<dyn Iterator<Item = (u64, usize)> + '_> {
-        let pair = |(place, slot): (&u64, &usize)| (*place, *slot);
-        match key.map(|key| self.keys.get(key)) {
-            None => Box::new(self.order.range(places).map(pair)),
-            Some(None) => Box::new(std::iter::empty()),
-            Some(Some(Rows::One(place, slot))) => {
-                let row = places.contains(place).then_some((*place, *slot));
-                Box::new(row.into_iter())
-            }
-            Some(Some(Rows::Many(rows))) => Box::new(rows.range(places).map(pair)),
-        }
+    ) -> impl Iterator<Item = (u64, usize)> {
+        let all = key_hash.is_none().then(|| self.order.range(places.clone()));
+        let keyed = key_hash.map(|hash| self.rows(hash, places));
+        let all = all.into_iter().flatten();
+        let keyed = keyed.into_iter().flatten();
+        keyed.chain(all.map(|(place, slot)| (*place, *slot)))
     }
 
-    fn insert_key(&mut self, key: &str, place: u64, slot: usize) {
-        match self.keys.get_mut(key) {
-            None => {
-                self.keys.insert(key.into(), Rows::One(place, slot));
-            }
+    fn rows(&self, hash: u64, places: Range<u64>) -> impl DoubleEndedIterator<Item = (u64, usize)> {
+        let (one, many) = match self.keys.get(hash) {
+            Some(Rows::One(place, slot)) => (Some((*place, *slot)), None),
+            Some(Rows::Many(rows)) => (None, Some(rows.range(places.clone()))),
+            None => (None, None),
+        };
+        let one = one.filter(|(place, _)| places.contains(place));
+        let many = many.into_iter().flatten();
+        one.into_iter()
+            .chain(many.map(|(place, slot)| (*place, *slot)))
+    }
+
+    fn insert_key(&mut self, hash: u64, place: u64, slot: usize) {
+        match self.keys.get_mut(hash) {
+            None => self.keys.insert(hash, Rows::One(place, slot)),
             Some(Rows::Many(rows)) => {
                 rows.insert(place, slot);
             }
@@ -108,8 +114,8 @@ impl<P: Projection> Indexes<P> {
         }
     }
 
-    fn remove_key(&mut self, key: &str, place: u64) {
-        let empty = match self.keys.get_mut(key) {
+    fn remove_key(&mut self, hash: u64, place: u64) {
+        let empty = match self.keys.get_mut(hash) {
             None => false,
             Some(Rows::One(only, _)) => *only == place,
             Some(Rows::Many(rows)) => {
@@ -118,12 +124,12 @@ impl<P: Projection> Indexes<P> {
             }
         };
         if empty {
-            self.keys.remove(key);
+            self.keys.remove(hash);
         }
     }
 }
 
-/// The entries of one merge key, nearly always one.
+/// (place, slot) of the entries of one merge key, nearly always one.
 enum Rows {
     One(u64, usize),
     Many(BTreeMap<u64, usize>),

@@ -1,6 +1,6 @@
 //! The saga journal: which layers a trace wrote, and what became of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -70,7 +70,6 @@ impl fmt::Display for KeptReason {
 /// One write of a trace.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) revision: u64,
     pub(super) fate: Fate,
     pub(super) idempotency_key: Option<Arc<str>>,
 }
@@ -91,30 +90,33 @@ pub(super) enum Fate {
     Overwritten(Box<Kept>),
 }
 
+/// The records of one trace by revision: in the order of writing.
+pub(super) type Journal = BTreeMap<u64, Record>;
+
 /// The journals of all traces that have not ended.
 #[derive(Debug, Default)]
-pub(super) struct Journals(HashMap<TraceId, VecDeque<Record>>);
+pub(super) struct Journals(BTreeMap<TraceId, Journal>);
 
 impl Journals {
     pub(super) fn len(&self, trace: &TraceId) -> usize {
-        self.0.get(trace).map_or(0, VecDeque::len)
+        self.0.get(trace).map_or(0, Journal::len)
     }
 
-    pub(super) fn append(&mut self, trace: &TraceId, record: Record) {
-        match self.0.get_mut(trace) {
-            Some(journal) => journal.push_back(record),
-            None => {
-                self.0.insert(trace.clone(), VecDeque::from([record]));
-            }
+    pub(super) fn append(&mut self, trace: &TraceId, revision: u64, record: Record) {
+        if let Some(journal) = self.0.get_mut(trace) {
+            journal.insert(revision, record);
+        } else {
+            let journal = Journal::from([(revision, record)]);
+            self.0.insert(trace.clone(), journal);
         }
     }
 
     /// Takes a journal out to work on it; [`Self::put_back`] returns the rest.
-    pub(super) fn take(&mut self, trace: &TraceId) -> VecDeque<Record> {
+    pub(super) fn take(&mut self, trace: &TraceId) -> Journal {
         self.0.remove(trace).unwrap_or_default()
     }
 
-    pub(super) fn put_back(&mut self, trace: &TraceId, journal: VecDeque<Record>) {
+    pub(super) fn put_back(&mut self, trace: &TraceId, journal: Journal) {
         if !journal.is_empty() {
             self.0.insert(trace.clone(), journal);
         }
@@ -122,12 +124,8 @@ impl Journals {
 
     /// Notes that the trace's layer is gone, and why.
     pub(super) fn overwritten(&mut self, trace: &TraceId, revision: u64, kept: Kept) {
-        let Some(journal) = self.0.get_mut(trace) else {
-            return;
-        };
-        if let Ok(at) = journal.binary_search_by_key(&revision, |record| record.revision)
-            && let Some(record) = journal.get_mut(at)
-        {
+        let journal = self.0.get_mut(trace);
+        if let Some(record) = journal.and_then(|journal| journal.get_mut(&revision)) {
             record.fate = Fate::Overwritten(Box::new(kept));
         }
     }

@@ -22,16 +22,22 @@ pub(super) struct State {
     pub(super) bytes: u64,
     /// Length of the id's text.
     pub(super) id_bytes: usize,
+    /// What stands for the merge key in the indexes.
+    pub(super) key_hash: Option<u64>,
+    /// The projection's number for this state.
+    pub(super) row: usize,
     text: OnceLock<Box<Folded>>,
 }
 
 impl State {
-    pub(super) fn new(entry: Entry, place: u64, id_bytes: usize) -> Self {
+    pub(super) fn new(entry: Entry, place: u64, id_bytes: usize, key_hash: Option<u64>) -> Self {
         Self {
             bytes: entry_bytes(&entry, id_bytes),
             entry: Arc::new(entry),
             place,
             id_bytes,
+            key_hash,
+            row: 0,
             text: OnceLock::new(),
         }
     }

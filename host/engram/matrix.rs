@@ -1,12 +1,12 @@
-//! The vectors of visible entries as unit rows, scanned by dot product.
+//! The vectors of stored states as unit rows, scanned by dot product.
 //!
 //! Rows lie in blocks, contiguous within each, so that growing never copies
-//! what is there. The row of a slot is rewritten whenever another state of its
-//! entry becomes visible: a rollback restores vectors the way it restores
-//! everything else. Memory of freed rows is used again, not returned.
+//! what is there. A row belongs to one state as long as the state is held,
+//! visible or not: a rollback that brings a state back finds its row in place.
+//! Memory of freed rows is used again, not returned.
 
 use super::entry::Entry;
-use super::indexes::Projection;
+use super::store::Projection;
 
 /// Rows a block.
 const BLOCK: usize = 256;
@@ -14,10 +14,13 @@ const BLOCK: usize = 256;
 /// Numbers that are summed side by side: four registers of four lanes.
 const LANES: usize = 16;
 
-/// Unit rows of one width, by slot.
+/// Unit rows of one width, by number.
 pub(super) struct Matrix {
     width: usize,
     blocks: Vec<Box<[f32]>>,
+    free: Vec<usize>,
+    /// Rows that were ever used at the same time.
+    rows: usize,
 }
 
 impl Matrix {
@@ -25,34 +28,45 @@ impl Matrix {
         Self {
             width,
             blocks: Vec::new(),
+            free: Vec::new(),
+            rows: 0,
         }
     }
 
-    /// Cosine of the angle between the row in this slot and a unit vector.
-    pub(super) fn cosine(&self, slot: usize, unit: &[f32]) -> Option<f32> {
-        let start = slot % BLOCK * self.width;
-        let block = self.blocks.get(slot / BLOCK)?;
+    /// Cosine of the angle between a row and a unit vector.
+    pub(super) fn cosine(&self, row: usize, unit: &[f32]) -> Option<f32> {
+        let start = row % BLOCK * self.width;
+        let block = self.blocks.get(row / BLOCK)?;
         let row = block.get(start..start + self.width)?;
         Some(dot(row, unit))
     }
 
-    fn row_mut(&mut self, slot: usize) -> Option<&mut [f32]> {
-        let start = slot % BLOCK * self.width;
-        while self.blocks.len() <= slot / BLOCK {
+    fn row_mut(&mut self, row: usize) -> Option<&mut [f32]> {
+        let start = row % BLOCK * self.width;
+        if self.blocks.len() == row / BLOCK {
             self.blocks.push(vec![0.0; BLOCK * self.width].into());
         }
-        let block = self.blocks.get_mut(slot / BLOCK)?;
+        let block = self.blocks.get_mut(row / BLOCK)?;
         block.get_mut(start..start + self.width)
     }
 }
 
 impl Projection for Matrix {
-    fn show(&mut self, slot: usize, entry: &Entry) {
+    fn attach(&mut self, entry: &Entry) -> usize {
+        let row = self.free.pop().unwrap_or_else(|| {
+            self.rows += 1;
+            self.rows - 1
+        });
         if let Some(vector) = &entry.embedding
-            && let Some(row) = self.row_mut(slot)
+            && let Some(numbers) = self.row_mut(row)
         {
-            write_unit(vector, row);
+            write_unit(vector, numbers);
         }
+        row
+    }
+
+    fn detach(&mut self, row: usize) {
+        self.free.push(row);
     }
 }
 

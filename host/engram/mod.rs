@@ -16,6 +16,7 @@
 
 mod entry;
 mod error;
+mod hashed;
 mod idempotency;
 mod indexes;
 mod journal;

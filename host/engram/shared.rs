@@ -10,12 +10,11 @@ use tokio::task::yield_now;
 
 use super::entry::{Imprint, Receipt};
 use super::error::EngramError;
-use super::indexes::Projection;
 use super::journal::Rollback;
 use super::query::{Matcher, Query, Recalled};
 use super::rank::Best;
 use super::scope::{Held, Ledger, WriteScope};
-use super::store::{Bytes, Slice, Store};
+use super::store::{Bytes, Projection, Slice, Store};
 use super::write::{Means, Request};
 use crate::clock::{Clock, Ids};
 use crate::signal::TraceId;
@@ -34,7 +33,7 @@ const TEXT_BYTES_A_UNIT: usize = 128;
 pub(super) trait Ranking<P>: Sync {
     /// The score of an entry that matches all else with this score; none to
     /// leave it out.
-    fn score(&self, projection: &P, slot: usize, matched: f32) -> Option<f32>;
+    fn score(&self, projection: &P, row: usize, matched: f32) -> Option<f32>;
     /// Whether it changes scores, so that the scan has to see every entry.
     fn ranks(&self) -> bool;
     /// Units of work that scoring one entry takes.
@@ -45,7 +44,7 @@ pub(super) trait Ranking<P>: Sync {
 pub(super) struct ByMatch;
 
 impl<P> Ranking<P> for ByMatch {
-    fn score(&self, _projection: &P, _slot: usize, matched: f32) -> Option<f32> {
+    fn score(&self, _projection: &P, _row: usize, matched: f32) -> Option<f32> {
         Some(matched)
     }
 
@@ -184,7 +183,8 @@ impl<P: Projection> Shared<P> {
         let end = *cursor.end.get_or_insert_with(|| store.end_place());
         let mut work = 0;
         let places = cursor.from..end;
-        for (place, slot) in store.indexes.candidates(matcher.merge_key(), places) {
+        let key_hash = matcher.merge_key().map(|key| store.indexes.hash(key));
+        for (place, slot) in store.indexes.candidates(key_hash, places) {
             if work >= SLICE_WORK {
                 cursor.from = place;
                 return true;
@@ -195,7 +195,7 @@ impl<P: Projection> Shared<P> {
             work += 1 + matcher.text_bytes(state) / TEXT_BYTES_A_UNIT + ranking.work();
             let score = matcher
                 .score(state)
-                .and_then(|score| ranking.score(&store.indexes.projection, slot, score))
+                .and_then(|score| ranking.score(&store.projection, state.row, score))
                 .filter(|score| matcher.is_confident(*score));
             if let Some(score) = score {
                 best.offer(score, state);

@@ -33,7 +33,7 @@ pub(super) fn entry_bytes(entry: &Entry, id: usize) -> u64 {
         .iter()
         .map(|tag| size_of::<String>() + tag.len())
         .sum();
-    let key = entry.merge_key.as_ref().map_or(0, |key| 2 * key.len());
+    let key = entry.merge_key.as_ref().map_or(0, String::len);
     let vector = entry
         .embedding
         .as_ref()

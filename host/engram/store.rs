@@ -6,22 +6,40 @@
 //! that exists; the indexes show exactly the visible tops; a permanent layer
 //! has nothing below it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::entry::Entry;
 use super::idempotency::Idempotency;
-use super::indexes::{Indexes, Projection};
+use super::indexes::Indexes;
 use super::journal::{Fate, Journals, Kept, KeptReason, Record};
 use super::layers::{Layer, Removal, Stack, State};
 use super::slab::Slab;
 use crate::signal::{EntryId, TraceId};
 
+/// What an engram derives from each state that is held, visible or not.
+pub(super) trait Projection: Send + Sync + 'static {
+    /// A state comes in; the number stands for it until [`Self::detach`].
+    fn attach(&mut self, entry: &Entry) -> usize;
+    /// The state is gone.
+    fn detach(&mut self, row: usize);
+}
+
+impl Projection for () {
+    fn attach(&mut self, _entry: &Entry) -> usize {
+        0
+    }
+
+    fn detach(&mut self, _row: usize) {}
+}
+
 /// The state of one engram.
 pub(super) struct Store<P> {
     pub(super) engram: Arc<str>,
     slots: Slab<Stack>,
-    ids: HashMap<EntryId, usize>,
-    pub(super) indexes: Indexes<P>,
+    ids: BTreeMap<EntryId, usize>,
+    pub(super) indexes: Indexes,
+    pub(super) projection: P,
     journals: Journals,
     pub(super) idempotency: Idempotency,
     next_place: u64,
@@ -67,8 +85,9 @@ impl<P: Projection> Store<P> {
         Self {
             engram,
             slots: Slab::new(),
-            ids: HashMap::new(),
-            indexes: Indexes::new(projection),
+            ids: BTreeMap::new(),
+            indexes: Indexes::new(),
+            projection,
             journals: Journals::default(),
             idempotency: Idempotency::new(),
             next_place: 0,
@@ -96,6 +115,15 @@ impl<P: Projection> Store<P> {
         self.slots.get(slot)?.visible()
     }
 
+    /// The slot of the newest visible entry with this merge key.
+    pub(super) fn newest(&self, key: &str) -> Option<usize> {
+        let mut slots = self.indexes.with_key(self.indexes.hash(key));
+        slots.find(|slot| {
+            let state = self.visible(*slot);
+            state.is_some_and(|state| state.entry.merge_key.as_deref() == Some(key))
+        })
+    }
+
     /// The slot of an id, visible or not.
     pub(super) fn slot_of(&self, id: &EntryId) -> Option<usize> {
         self.ids.get(id).copied()
@@ -110,11 +138,14 @@ impl<P: Projection> Store<P> {
     pub(super) fn write(
         &mut self,
         target: Target,
-        state: Option<State>,
+        mut state: Option<State>,
         trace: Option<&TraceId>,
         idempotency_key: Option<Arc<str>>,
         slice: &mut Slice,
     ) {
+        if let Some(state) = &mut state {
+            state.row = self.projection.attach(&state.entry);
+        }
         let revision = self.next_revision;
         self.next_revision += 1;
         let layer = Layer {
@@ -135,11 +166,10 @@ impl<P: Projection> Store<P> {
         };
         self.held.journal += Record::bytes(idempotency_key.as_deref());
         let record = Record {
-            revision,
             fate: Fate::Standing(slot),
             idempotency_key,
         };
-        self.journals.append(trace, record);
+        self.journals.append(trace, revision, record);
     }
 
     fn push(&mut self, target: Target, layer: Layer) -> usize {
@@ -172,7 +202,7 @@ impl<P: Projection> Store<P> {
     ) -> bool {
         let mut journal = self.journals.take(trace);
         for _ in 0..budget {
-            let Some(record) = journal.pop_back() else {
+            let Some((revision, record)) = journal.pop_last() else {
                 break;
             };
             self.close_record(&record, slice);
@@ -180,7 +210,7 @@ impl<P: Projection> Store<P> {
                 self.idempotency.forget(key);
             }
             match record.fate {
-                Fate::Standing(slot) => self.undo(slot, record.revision, slice),
+                Fate::Standing(slot) => self.undo(slot, revision, slice),
                 Fate::Overwritten(kept) => slice.kept.push(*kept),
             }
         }
@@ -199,14 +229,14 @@ impl<P: Projection> Store<P> {
     ) -> bool {
         let mut journal = self.journals.take(trace);
         while budget > 0 {
-            let Some(record) = journal.pop_front() else {
+            let Some((revision, record)) = journal.pop_first() else {
                 break;
             };
             budget -= 1;
             if let Fate::Standing(slot) = record.fate
-                && !self.settle(slot, record.revision, &mut budget, slice)
+                && !self.settle(slot, revision, &mut budget, slice)
             {
-                journal.push_front(record);
+                journal.insert(revision, record);
                 break;
             }
             self.close_record(&record, slice);
@@ -230,7 +260,7 @@ impl<P: Projection> Store<P> {
                 self.indexes
                     .replace(slot, layer.state.as_ref(), stack.visible());
                 let gone = stack.is_gone();
-                self.discard(layer, slice);
+                discard(&mut self.held, &mut self.projection, layer, slice);
                 if gone {
                     self.remove_stack(slot, slice);
                 }
@@ -242,7 +272,7 @@ impl<P: Projection> Store<P> {
             Removal::Buried(layer) => {
                 let by = stack.top().writer.clone();
                 slice.kept.push(kept(&self.engram, &stack.id, &layer, by));
-                self.discard(*layer, slice);
+                discard(&mut self.held, &mut self.projection, *layer, slice);
             }
             Removal::Absent => {}
         }
@@ -268,9 +298,7 @@ impl<P: Projection> Store<P> {
                 let kept = kept(&self.engram, &stack.id, &layer, by.clone());
                 self.journals.overwritten(writer, layer.revision, kept);
             }
-            self.held.store -= layer.bytes();
-            slice.freed.store += layer.bytes();
-            slice.garbage.push(*layer);
+            discard(&mut self.held, &mut self.projection, *layer, slice);
             if *budget == 0 {
                 return false;
             }
@@ -287,14 +315,9 @@ impl<P: Projection> Store<P> {
         if let Some(stack) = self.slots.remove(slot) {
             self.ids.remove(&stack.id);
             self.indexes.replace(slot, stack.visible(), None);
-            self.discard(stack.into_top(), slice);
+            let layer = stack.into_top();
+            discard(&mut self.held, &mut self.projection, layer, slice);
         }
-    }
-
-    fn discard(&mut self, layer: Layer, slice: &mut Slice) {
-        self.held.store -= layer.bytes();
-        slice.freed.store += layer.bytes();
-        slice.garbage.push(layer);
     }
 
     fn close_record(&mut self, record: &Record, slice: &mut Slice) {
@@ -302,6 +325,16 @@ impl<P: Projection> Store<P> {
         self.held.journal -= bytes;
         slice.freed.journal += bytes;
     }
+}
+
+/// A layer is held no longer.
+fn discard(held: &mut Bytes, projection: &mut impl Projection, layer: Layer, slice: &mut Slice) {
+    if let Some(state) = &layer.state {
+        projection.detach(state.row);
+    }
+    held.store -= layer.bytes();
+    slice.freed.store += layer.bytes();
+    slice.garbage.push(layer);
 }
 
 fn kept(engram: &Arc<str>, id: &EntryId, layer: &Layer, by: Option<TraceId>) -> Kept {

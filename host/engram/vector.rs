@@ -143,8 +143,8 @@ struct ByCosine {
 }
 
 impl Ranking<Matrix> for ByCosine {
-    fn score(&self, matrix: &Matrix, slot: usize, _matched: f32) -> Option<f32> {
-        let cosine = matrix.cosine(slot, &self.unit)?;
+    fn score(&self, matrix: &Matrix, row: usize, _matched: f32) -> Option<f32> {
+        let cosine = matrix.cosine(row, &self.unit)?;
         Some(cosine.clamp(0.0, 1.0))
     }
 

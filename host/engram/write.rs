@@ -7,13 +7,12 @@ use std::sync::Arc;
 use super::entry::{Draft, Entry, Imprint, Op, Receipt};
 use super::error::EngramError;
 use super::idempotency::MAX_IDEMPOTENCY_KEY_BYTES;
-use super::indexes::Projection;
 use super::journal::Record;
 use super::layers::State;
 use super::merge::{merge_objects, merge_values, unite};
 use super::scope::{Held, Ledger, WriteScope};
 use super::size::MADE_ID;
-use super::store::{Slice, Store, Target};
+use super::store::{Projection, Slice, Store, Target};
 use crate::clock::{Clock, Ids};
 use crate::signal::{EntryId, Timestamp};
 
@@ -145,7 +144,7 @@ impl<P: Projection> Store<P> {
         ids: &Ids,
     ) -> Result<Meant, EngramError> {
         let by_id = id.and_then(|id| self.visible_slot(id));
-        let by_key = || merge_key.and_then(|key| self.indexes.newest(key));
+        let by_key = || merge_key.and_then(|key| self.newest(key));
         let fresh = || Meant::Fresh(id.cloned().unwrap_or_else(|| self.unused_id(ids)));
         match (op, id, by_id) {
             (Op::Delete, Some(_), found) => Ok(found.map_or(Meant::Nothing, Meant::Found)),
@@ -207,7 +206,8 @@ impl<P: Projection> Store<P> {
             embedding: draft.embedding.map(Arc::from),
         };
         let place = self.take_place();
-        State::new(entry, place, id_bytes)
+        let key_hash = merge_key.map(|key| self.indexes.hash(key));
+        State::new(entry, place, id_bytes, key_hash)
     }
 
     fn target_id(&self, target: &Target) -> Option<EntryId> {
@@ -251,7 +251,7 @@ fn changed(old: &State, op: Op, draft: Draft, now: Timestamp) -> State {
         updated_at: now,
         embedding: draft.embedding.map(Arc::from).or(kept),
     };
-    State::new(entry, old.place, old.id_bytes)
+    State::new(entry, old.place, old.id_bytes, old.key_hash)
 }
 
 /// Takes the bytes of a write from the ledger, all or none.
