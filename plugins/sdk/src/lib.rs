@@ -70,22 +70,27 @@ macro_rules! neuron {
                 }
             }
 
-            // Elsewhere this is the function's only use.
-            #[cfg(not(target_arch = "wasm32"))]
-            #[used]
-            static HANDLE: fn(handler::Task) -> Result<handler::Reply, handler::Failure> =
-                <Neuron as handler::Guest>::handle;
-
-            #[cfg(target_arch = "wasm32")]
             $crate::export_neuron!(Neuron);
         };
     };
 }
 
+/// Exports a type that implements the contract's `Guest` by hand.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export_neuron {
     ($neuron:ident) => {
+        #[cfg(target_arch = "wasm32")]
         $crate::bindings::export!($neuron with_types_in $crate::bindings);
+
+        // Elsewhere this is the type's only use.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            use $crate::bindings::exports::soma::neuron::handler;
+
+            #[used]
+            static HANDLE: fn(handler::Task) -> Result<handler::Reply, handler::Failure> =
+                <$neuron as handler::Guest>::handle;
+        };
     };
 }
