@@ -17,6 +17,7 @@
 //!
 //! Start with [`Host::builder`].
 
+pub mod cli;
 pub mod clock;
 pub mod engram;
 pub mod host;

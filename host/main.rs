@@ -1,2 +1,7 @@
-//! Soma.
-fn main() {}
+//! The `soma` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    soma::cli::main()
+}

@@ -4,13 +4,14 @@
 //! together with the write, a commit keeps it among the last
 //! [`REMEMBERED_KEYS`].
 
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::entry::{Op, Receipt};
 use super::error::EngramError;
+use super::hashed::{Hashed, Keyed};
 
 /// Keys of committed writes that an engram remembers; the oldest is forgotten
 /// first. Keys of traces that have not ended are not counted here.
@@ -22,9 +23,7 @@ pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 256;
 
 /// The idempotency keys of one store.
 pub(super) struct Idempotency {
-    /// By hash, then text: a tree, because rehashing a large table would
-    /// stall writers.
-    used: BTreeMap<(u64, Arc<str>), Use>,
+    used: Hashed<Arc<str>, Use>,
     committed: VecDeque<Arc<str>>,
     hasher: RandomState,
 }
@@ -38,7 +37,7 @@ struct Use {
 impl Idempotency {
     pub(super) fn new() -> Self {
         Self {
-            used: BTreeMap::new(),
+            used: Hashed::new(),
             committed: VecDeque::new(),
             hasher: RandomState::new(),
         }
@@ -90,7 +89,10 @@ impl Idempotency {
         }
     }
 
-    fn address(&self, key: &Arc<str>) -> (u64, Arc<str>) {
-        (self.hasher.hash_one(key), Arc::clone(key))
+    fn address(&self, key: &Arc<str>) -> Keyed<Arc<str>> {
+        Keyed {
+            hash: self.hasher.hash_one(key),
+            key: Arc::clone(key),
+        }
     }
 }

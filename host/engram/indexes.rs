@@ -7,7 +7,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::ops::Range;
 
-use super::hashed::Hashed;
+use super::hashed::{Hashed, Keyed};
 use super::layers::State;
 
 /// The indexes of one store. Slots are numbers of the store's slab.
@@ -15,7 +15,7 @@ pub(super) struct Indexes {
     order: BTreeMap<u64, usize>,
     /// By hash of the merge key. Texts are compared where the entry is at hand
     /// anyway.
-    keys: Hashed<Rows>,
+    keys: Hashed<(), Rows>,
     hasher: RandomState,
 }
 
@@ -87,7 +87,7 @@ impl Indexes {
     }
 
     fn rows(&self, hash: u64, places: Range<u64>) -> impl DoubleEndedIterator<Item = (u64, usize)> {
-        let (one, many) = match self.keys.get(hash) {
+        let (one, many) = match self.keys.get(&keyed(hash)) {
             Some(Rows::One(place, slot)) => (Some((*place, *slot)), None),
             Some(Rows::Many(rows)) => (None, Some(rows.range(places.clone()))),
             None => (None, None),
@@ -99,8 +99,8 @@ impl Indexes {
     }
 
     fn insert_key(&mut self, hash: u64, place: u64, slot: usize) {
-        match self.keys.get_mut(hash) {
-            None => self.keys.insert(hash, Rows::One(place, slot)),
+        match self.keys.get_mut(&keyed(hash)) {
+            None => self.keys.insert(keyed(hash), Rows::One(place, slot)),
             Some(Rows::Many(rows)) => {
                 rows.insert(place, slot);
             }
@@ -115,7 +115,7 @@ impl Indexes {
     }
 
     fn remove_key(&mut self, hash: u64, place: u64) {
-        let empty = match self.keys.get_mut(hash) {
+        let empty = match self.keys.get_mut(&keyed(hash)) {
             None => false,
             Some(Rows::One(only, _)) => *only == place,
             Some(Rows::Many(rows)) => {
@@ -124,9 +124,13 @@ impl Indexes {
             }
         };
         if empty {
-            self.keys.remove(hash);
+            self.keys.remove(&keyed(hash));
         }
     }
+}
+
+fn keyed(hash: u64) -> Keyed<()> {
+    Keyed { hash, key: () }
 }
 
 /// (place, slot) of the entries of one merge key, nearly always one.

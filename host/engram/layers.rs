@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::entry::Entry;
+use super::hashed::Keyed;
 use super::query::Folded;
 use super::size::entry_bytes;
 use crate::signal::{EntryId, TraceId};
@@ -70,7 +71,7 @@ impl Layer {
 /// The layers of one entry id. Never empty.
 #[derive(Debug)]
 pub(super) struct Stack {
-    pub(super) id: EntryId,
+    pub(super) id: Keyed<EntryId>,
     top: Layer,
     /// By revision. Boxed: most entries have one layer, and a node holds 11.
     below: BTreeMap<u64, Box<Layer>>,
@@ -90,7 +91,7 @@ pub(super) enum Removal {
 }
 
 impl Stack {
-    pub(super) fn new(id: EntryId, layer: Layer) -> Self {
+    pub(super) fn new(id: Keyed<EntryId>, layer: Layer) -> Self {
         Self {
             id,
             top: layer,

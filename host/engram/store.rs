@@ -6,10 +6,12 @@
 //! that exists; the indexes show exactly the visible tops; a permanent layer
 //! has nothing below it.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::entry::Entry;
+use super::hashed::{Hashed, Keyed};
 use super::idempotency::Idempotency;
 use super::indexes::Indexes;
 use super::journal::{Fate, Journals, Kept, KeptReason, Record};
@@ -37,7 +39,8 @@ impl Projection for () {
 pub(super) struct Store<P> {
     pub(super) engram: Arc<str>,
     slots: Slab<Stack>,
-    ids: BTreeMap<EntryId, usize>,
+    ids: Hashed<EntryId, usize>,
+    hasher: RandomState,
     pub(super) indexes: Indexes,
     pub(super) projection: P,
     journals: Journals,
@@ -85,7 +88,8 @@ impl<P: Projection> Store<P> {
         Self {
             engram,
             slots: Slab::new(),
-            ids: BTreeMap::new(),
+            ids: Hashed::new(),
+            hasher: RandomState::new(),
             indexes: Indexes::new(),
             projection,
             journals: Journals::default(),
@@ -126,11 +130,11 @@ impl<P: Projection> Store<P> {
 
     /// The slot of an id, visible or not.
     pub(super) fn slot_of(&self, id: &EntryId) -> Option<usize> {
-        self.ids.get(id).copied()
+        self.ids.get(&self.keyed(id)).copied()
     }
 
     pub(super) fn id_of(&self, slot: usize) -> Option<&EntryId> {
-        self.slots.get(slot).map(|stack| &stack.id)
+        self.slots.get(slot).map(|stack| &stack.id.key)
     }
 
     /// Puts a state (none: a delete) on top of an entry and journals it; with
@@ -172,6 +176,13 @@ impl<P: Projection> Store<P> {
         self.journals.append(trace, revision, record);
     }
 
+    fn keyed(&self, id: &EntryId) -> Keyed<EntryId> {
+        Keyed {
+            hash: self.hasher.hash_one(id),
+            key: id.clone(),
+        }
+    }
+
     fn push(&mut self, target: Target, layer: Layer) -> usize {
         match target {
             Target::Slot(slot) => {
@@ -182,6 +193,7 @@ impl<P: Projection> Store<P> {
                 slot
             }
             Target::New(id) => {
+                let id = self.keyed(&id);
                 let slot = self.slots.insert(Stack::new(id.clone(), layer));
                 self.ids.insert(id, slot);
                 let stack = self.slots.get(slot);
@@ -271,7 +283,9 @@ impl<P: Projection> Store<P> {
             }
             Removal::Buried(layer) => {
                 let by = stack.top().writer.clone();
-                slice.kept.push(kept(&self.engram, &stack.id, &layer, by));
+                slice
+                    .kept
+                    .push(kept(&self.engram, &stack.id.key, &layer, by));
                 discard(&mut self.held, &mut self.projection, *layer, slice);
             }
             Removal::Absent => {}
@@ -295,7 +309,7 @@ impl<P: Projection> Store<P> {
             if layer.pending
                 && let Some(writer) = &layer.writer
             {
-                let kept = kept(&self.engram, &stack.id, &layer, by.clone());
+                let kept = kept(&self.engram, &stack.id.key, &layer, by.clone());
                 self.journals.overwritten(writer, layer.revision, kept);
             }
             discard(&mut self.held, &mut self.projection, *layer, slice);

@@ -1,0 +1,55 @@
+//! The command line: one file a verb. Nothing imports this room.
+
+mod bench;
+mod demo;
+mod exit;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use self::exit::{Exit, Failed};
+
+/// Runs sandboxed plugins ("neurons") under STOP, retry and rollback.
+#[derive(Debug, Parser)]
+#[command(name = "soma", version, after_long_help = exit::HELP, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show retry, STOP, rollback, the compose loop and two tenants at work.
+    Demo(demo::Args),
+    /// Run one task on any neuron component and show reply and cost.
+    Run(run::Args),
+    /// Measure this host beside raw wasmtime, in one run.
+    Bench(bench::Args),
+}
+
+/// Parses the arguments, does what they say, and reports a failure.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no failures, and clap words both.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Ok.into()
+            };
+        }
+    };
+    let done = match cli.verb {
+        Verb::Demo(args) => demo::main(&args),
+        Verb::Run(args) => run::main(&args),
+        Verb::Bench(args) => bench::main(&args),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failed) => failed.report(),
+    }
+}
