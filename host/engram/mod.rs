@@ -31,6 +31,8 @@ mod shared;
 mod size;
 mod slab;
 mod store;
+#[cfg(test)]
+mod tests;
 mod vector;
 mod write;
 
