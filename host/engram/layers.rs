@@ -1,10 +1,12 @@
 //! The stack of layers that one entry is.
 //!
 //! A write puts a layer on top; the top is what readers see. A layer is
-//! *pending* while its trace can still be rolled back. Only the lowest layer
-//! can be permanent: settling a layer takes away all that lie below it.
+//! *pending* while its trace can still be rolled back. Settling a layer makes
+//! it permanent and takes away all that lie below it, so that only the lowest
+//! is permanent (while a commit is under way, also the one it works on).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as MapEntry;
 use std::sync::{Arc, OnceLock};
 
 use super::entry::Entry;
@@ -86,7 +88,7 @@ pub(super) enum Removal {
     Last,
     /// Below another write, which stays visible.
     Buried(Box<Layer>),
-    /// The stack has no such layer.
+    /// The stack has no such layer, or it is permanent already.
     Absent,
 }
 
@@ -124,13 +126,16 @@ impl Stack {
         self.top
     }
 
-    /// Takes the layer with this revision away, wherever it lies.
+    /// Takes the pending layer with this revision away, wherever it lies.
     pub(super) fn remove(&mut self, revision: u64) -> Removal {
         if self.top.revision != revision {
-            return match self.below.remove(&revision) {
-                Some(layer) => Removal::Buried(layer),
-                None => Removal::Absent,
+            return match self.below.entry(revision) {
+                MapEntry::Occupied(layer) if layer.get().pending => Removal::Buried(layer.remove()),
+                _ => Removal::Absent,
             };
+        }
+        if !self.top.pending {
+            return Removal::Absent;
         }
         match self.below.pop_last() {
             Some((_, layer)) => Removal::Undone(std::mem::replace(&mut self.top, *layer)),
@@ -144,23 +149,15 @@ impl Stack {
         (*lowest.key() < revision).then(|| lowest.remove())
     }
 
-    /// Who wrote the layer with this revision.
-    pub(super) fn writer_of(&self, revision: u64) -> Option<TraceId> {
+    /// Makes the layer with this revision permanent and says who wrote it.
+    pub(super) fn settle(&mut self, revision: u64) -> Option<TraceId> {
         let layer = if self.top.revision == revision {
-            Some(&self.top)
+            &mut self.top
         } else {
-            self.below.get(&revision).map(Box::as_ref)
+            self.below.get_mut(&revision)?
         };
-        layer.and_then(|layer| layer.writer.clone())
-    }
-
-    /// Makes the layer with this revision permanent.
-    pub(super) fn settle(&mut self, revision: u64) {
-        if self.top.revision == revision {
-            self.top.pending = false;
-        } else if let Some(layer) = self.below.get_mut(&revision) {
-            layer.pending = false;
-        }
+        layer.pending = false;
+        layer.writer.clone()
     }
 
     /// Whether nothing is left but a delete that cannot be undone.

@@ -61,7 +61,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// and of every other (there is no isolation between traces, as in
 /// Cosmonapse). Every future may be dropped at any await: a dropped recall
 /// stops scanning; a dropped commit or rollback has done whole writes only and
-/// goes on when called again.
+/// goes on when called again. What a commit has reached no rollback undoes.
 pub trait Engram: Send + Sync + 'static {
     /// The engram's id, as receipts and reports name it.
     fn id(&self) -> &Arc<str>;

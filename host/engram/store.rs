@@ -3,8 +3,8 @@
 //! its caller serialises access and settles the bytes that a [`Slice`] reports.
 //!
 //! Invariants: an entry id has one stack; a record that stands names a layer
-//! that exists; the indexes show exactly the visible tops; a permanent layer
-//! has nothing below it.
+//! that exists; the indexes show exactly the visible tops; once a commit has
+//! ended, its layers have nothing below them.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -73,7 +73,7 @@ pub(super) enum Target {
     /// The stack in this slot.
     Slot(usize),
     /// A stack that does not exist yet.
-    New(EntryId),
+    New(Keyed<EntryId>),
 }
 
 impl<P> Store<P> {
@@ -119,18 +119,25 @@ impl<P: Projection> Store<P> {
         self.slots.get(slot)?.visible()
     }
 
-    /// The slot of the newest visible entry with this merge key.
-    pub(super) fn newest(&self, key: &str) -> Option<usize> {
-        let mut slots = self.indexes.with_key(self.indexes.hash(key));
+    /// The slot of the newest visible entry with this merge key and its hash.
+    pub(super) fn newest(&self, key: &str, hash: u64) -> Option<usize> {
+        let mut slots = self.indexes.with_key(hash);
         slots.find(|slot| {
             let state = self.visible(*slot);
             state.is_some_and(|state| state.entry.merge_key.as_deref() == Some(key))
         })
     }
 
-    /// The slot of an id, visible or not.
-    pub(super) fn slot_of(&self, id: &EntryId) -> Option<usize> {
-        self.ids.get(&self.keyed(id)).copied()
+    /// Where the entry with this id is, visible or not, or would be.
+    pub(super) fn target(&self, id: &EntryId) -> Target {
+        let id = Keyed {
+            hash: self.hasher.hash_one(id),
+            key: id.clone(),
+        };
+        match self.ids.get(&id) {
+            Some(slot) => Target::Slot(*slot),
+            None => Target::New(id),
+        }
     }
 
     pub(super) fn id_of(&self, slot: usize) -> Option<&EntryId> {
@@ -176,13 +183,6 @@ impl<P: Projection> Store<P> {
         self.journals.append(trace, revision, record);
     }
 
-    fn keyed(&self, id: &EntryId) -> Keyed<EntryId> {
-        Keyed {
-            hash: self.hasher.hash_one(id),
-            key: id.clone(),
-        }
-    }
-
     fn push(&mut self, target: Target, layer: Layer) -> usize {
         match target {
             Target::Slot(slot) => {
@@ -193,7 +193,6 @@ impl<P: Projection> Store<P> {
                 slot
             }
             Target::New(id) => {
-                let id = self.keyed(&id);
                 let slot = self.slots.insert(Stack::new(id.clone(), layer));
                 self.ids.insert(id, slot);
                 let stack = self.slots.get(slot);
@@ -292,8 +291,9 @@ impl<P: Projection> Store<P> {
         }
     }
 
-    /// Makes a layer permanent once nothing lies below it, taking away at most
-    /// `budget` layers that do. Returns whether it is permanent.
+    /// Makes a layer permanent and takes away at most `budget` layers below it.
+    /// Returns whether that was all. It cannot be undone from the first on,
+    /// since what it covered may be gone.
     fn settle(
         &mut self,
         slot: usize,
@@ -304,7 +304,7 @@ impl<P: Projection> Store<P> {
         let Some(stack) = self.slots.get_mut(slot) else {
             return true;
         };
-        let by = stack.writer_of(revision);
+        let by = stack.settle(revision);
         while let Some(layer) = stack.collapse_below(revision) {
             if layer.pending
                 && let Some(writer) = &layer.writer
@@ -318,7 +318,6 @@ impl<P: Projection> Store<P> {
             }
             *budget -= 1;
         }
-        stack.settle(revision);
         if stack.is_gone() {
             self.remove_stack(slot, slice);
         }

@@ -78,8 +78,8 @@ pub(super) struct Means<'a> {
 enum Meant {
     /// A visible entry, in this slot.
     Found(usize),
-    /// None yet; the id it shall have.
-    Fresh(EntryId),
+    /// None that is visible; the id it shall have and where.
+    Fresh(EntryId, Target),
     /// None, and none is needed.
     Nothing,
 }
@@ -109,13 +109,13 @@ impl<P: Projection> Store<P> {
         {
             return Ok(receipt);
         }
-        let meant = self.find(op, draft.id.as_ref(), merge_key, means.ids)?;
+        let key = merge_key.map(|text| (text, self.indexes.hash(text)));
+        let meant = self.find(op, draft.id.as_ref(), key, means.ids)?;
         let now = means.clock.now();
         let (target, state) = match meant {
             Meant::Nothing => return Ok(self.receipt(op, None, None)),
-            Meant::Fresh(id) => {
-                let state = self.fresh(id.clone(), draft, id_bytes, merge_key, now);
-                let target = self.slot_of(&id).map_or(Target::New(id), Target::Slot);
+            Meant::Fresh(id, target) => {
+                let state = self.fresh(id, draft, id_bytes, key, now);
                 (target, Some(state))
             }
             Meant::Found(slot) => {
@@ -140,21 +140,32 @@ impl<P: Projection> Store<P> {
         &self,
         op: Op,
         id: Option<&EntryId>,
-        merge_key: Option<&str>,
+        key: Option<(&str, u64)>,
         ids: &Ids,
     ) -> Result<Meant, EngramError> {
-        let by_id = id.and_then(|id| self.visible_slot(id));
-        let by_key = || merge_key.and_then(|key| self.newest(key));
-        let fresh = || Meant::Fresh(id.cloned().unwrap_or_else(|| self.unused_id(ids)));
+        let place = id.map(|id| (id, self.target(id)));
+        let by_id = match &place {
+            Some((_, Target::Slot(slot))) => self.visible(*slot).map(|_| *slot),
+            _ => None,
+        };
+        let by_key = || key.and_then(|(text, hash)| self.newest(text, hash));
+        let made = || {
+            let (id, target) = self.unused_id(ids);
+            Meant::Fresh(id, target)
+        };
+        let fresh = |place: Option<(&EntryId, Target)>| match place {
+            Some((id, target)) => Meant::Fresh(id.clone(), target),
+            None => made(),
+        };
         match (op, id, by_id) {
             (Op::Delete, Some(_), found) => Ok(found.map_or(Meant::Nothing, Meant::Found)),
             (Op::Delete, None, _) => Ok(by_key().map_or(Meant::Nothing, Meant::Found)),
             (Op::Merge, ..) => by_key().map(Meant::Found).ok_or_else(|| {
-                let key = merge_key.unwrap_or_default();
+                let (key, _) = key.unwrap_or_default();
                 EngramError::Invalid(format!("no entry for merge_key='{key}'"))
             }),
-            (Op::Append, _, Some(_)) => Ok(Meant::Fresh(self.unused_id(ids))),
-            (Op::Append, _, None) => Ok(fresh()),
+            (Op::Append, _, Some(_)) => Ok(made()),
+            (Op::Append, _, None) => Ok(fresh(place)),
             (Op::Add | Op::Upsert, ..) => {
                 if op == Op::Upsert
                     && let Some(slot) = by_key()
@@ -165,23 +176,19 @@ impl<P: Projection> Store<P> {
                     (Some(id), Some(_)) => Err(EngramError::Invalid(format!(
                         "entry id '{id}' already exists"
                     ))),
-                    _ => Ok(fresh()),
+                    _ => Ok(fresh(place)),
                 }
             }
         }
     }
 
-    fn visible_slot(&self, id: &EntryId) -> Option<usize> {
-        let slot = self.slot_of(id)?;
-        self.visible(slot).map(|_| slot)
-    }
-
     /// A made id; a writer may have chosen the very text of one.
-    fn unused_id(&self, ids: &Ids) -> EntryId {
+    fn unused_id(&self, ids: &Ids) -> (EntryId, Target) {
         loop {
             let id = ids.entry();
-            if self.slot_of(&id).is_none() {
-                return id;
+            let target = self.target(&id);
+            if matches!(target, Target::New(_)) {
+                return (id, target);
             }
         }
     }
@@ -191,7 +198,7 @@ impl<P: Projection> Store<P> {
         id: EntryId,
         draft: Draft,
         id_bytes: usize,
-        merge_key: Option<&str>,
+        key: Option<(&str, u64)>,
         now: Timestamp,
     ) -> State {
         let entry = Entry {
@@ -199,20 +206,20 @@ impl<P: Projection> Store<P> {
             content: draft.content,
             tags: draft.tags,
             meta: draft.meta,
-            merge_key: merge_key.map(str::to_owned),
+            merge_key: key.map(|(text, _)| text.to_owned()),
             version: 1,
             created_at: now,
             updated_at: now,
             embedding: draft.embedding.map(Arc::from),
         };
         let place = self.take_place();
-        let key_hash = merge_key.map(|key| self.indexes.hash(key));
+        let key_hash = key.map(|(_, hash)| hash);
         State::new(entry, place, id_bytes, key_hash)
     }
 
     fn target_id(&self, target: &Target) -> Option<EntryId> {
         match target {
-            Target::New(id) => Some(id.clone()),
+            Target::New(id) => Some(id.key.clone()),
             Target::Slot(slot) => self.id_of(*slot).cloned(),
         }
     }

@@ -215,3 +215,21 @@ async fn a_commit_of_an_entry_written_many_times_goes_in_slices() {
     assert_eq!((report.compensated, report.kept.len()), (0, 1));
     assert_eq!(bench.contents().await, [json!("last")]);
 }
+
+#[tokio::test]
+async fn a_rollback_after_a_dropped_commit_loses_no_entry() {
+    let bench = memory();
+    let (first, last) = (bench.trace(), bench.trace());
+    bench.write(upsert("k", json!("found"))).await.unwrap();
+    for number in 0..3_000 {
+        bench.write_on(&first, upsert("k", json!(number))).await;
+    }
+    bench.write_on(&last, upsert("k", json!("last"))).await;
+    bench.write_on(&last, add(json!("undone"))).await;
+    let commit = bench.engram.commit(&last.trace);
+    assert!(polled(commit, 1).await.is_none());
+    let report = bench.engram.rollback(&last.trace).await;
+    assert_eq!((report.compensated, report.kept.len()), (1, 0));
+    bench.engram.rollback(&first.trace).await;
+    assert_eq!(bench.contents().await, [json!("last")]);
+}
