@@ -3,7 +3,9 @@
 mod bench;
 mod demo;
 mod exit;
+mod paths;
 mod run;
+mod silent;
 
 use std::process::ExitCode;
 
