@@ -4,6 +4,7 @@
 //! route: what a guest reaches through its imports lies behind the traits of
 //! [`environment`].
 
+mod baseline;
 mod cache;
 pub mod contract;
 mod control;
@@ -28,6 +29,7 @@ use wasmtime::{Engine, component::Component};
 
 use self::{cache::CodeCache, engine::Pulse};
 pub use self::{
+    baseline::Baseline,
     cache::Digest,
     control::TaskControl,
     engine::Metering,

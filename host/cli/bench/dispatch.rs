@@ -1,0 +1,103 @@
+//! dispatch → AGENT_OUTPUT, one at a time and 64 at once, alone and beside
+//! 1 000 idle neurons.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{Bench, Exit, Failed, Figures, Measure, figures::Report, roomy_limits, roomy_tenant};
+use crate::{
+    clock::Stopwatch,
+    neuron::Baseline,
+    orchestration::{Dispatch, Neuron, TenantHandle},
+};
+
+const INPUT: &str = r#"{"question":"what is a synapse?"}"#;
+const CALLS_A_ROUND: u32 = 12_800;
+const ROUNDS: u32 = 10;
+
+/// Latencies of single calls, and calls a second of whole rounds.
+#[derive(Default)]
+struct Rounds {
+    latency: Figures,
+    rate: Figures,
+}
+
+pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<(), Failed> {
+    let host = bench.host(256)?;
+    let tenant = roomy_tenant(&host, "bench")?;
+    let echo = bench.plugin(&host, "echo")?;
+    tenant.register(Neuron::new("echo", Arc::clone(&echo)).limits(roomy_limits()));
+    let raw = Baseline::new(&bench.wasm("echo")?, 256)
+        .map(Arc::new)
+        .map_err(|error| Failed::new(Exit::Host, error))?;
+    for idle in [0, 1_000] {
+        for n in 0..idle {
+            let neuron = Neuron::new(format!("idle {n}"), Arc::clone(&echo));
+            tenant.register(neuron.capability("idle"));
+        }
+        for in_flight in [1, 64] {
+            let (mut ours, mut theirs) = (Rounds::default(), Rounds::default());
+            for _ in 0..bench.rounds(ROUNDS) {
+                let tenant = tenant.clone();
+                ours.add(host.run(round(in_flight, move || call(tenant.clone()))));
+                let raw = Arc::clone(&raw);
+                theirs.add(host.run(round(in_flight, move || raw_call(Arc::clone(&raw)))));
+            }
+            let name = format!("dispatch, {in_flight} in flight, {idle} idle");
+            report.line(
+                &Measure::times(name, &ours.latency)
+                    .rate(&ours.rate)
+                    .beside(&theirs.latency),
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn call(tenant: TenantHandle) -> bool {
+    let input = json!({"question": "what is a synapse?"});
+    let dispatch = Dispatch::to_neuron("echo").input(input);
+    let answer = tenant.dispatch_and_wait(dispatch, Duration::from_secs(10));
+    answer.await.is_ok_and(|answer| answer.is_output())
+}
+
+async fn raw_call(raw: Arc<Baseline>) -> bool {
+    raw.call(INPUT).await.is_ok()
+}
+
+/// A round: so many tasks, each calling one after the other.
+async fn round<F>(in_flight: u32, call: impl Fn() -> F + Clone + Send + 'static) -> (Figures, f64)
+where
+    F: Future<Output = bool> + Send + 'static,
+{
+    let watch = Stopwatch::start();
+    let mut callers = JoinSet::new();
+    for _ in 0..in_flight {
+        let call = call.clone();
+        callers.spawn(async move {
+            let mut latency = Figures::default();
+            for _ in 0..CALLS_A_ROUND / in_flight {
+                let watch = Stopwatch::start();
+                if call().await {
+                    latency.push(watch.elapsed());
+                }
+            }
+            latency
+        });
+    }
+    let mut latency = Figures::default();
+    while let Some(Ok(caller)) = callers.join_next().await {
+        latency.extend(caller);
+    }
+    let rate = f64::from(CALLS_A_ROUND) / watch.elapsed().as_secs_f64();
+    (latency, rate)
+}
+
+impl Rounds {
+    fn add(&mut self, (latency, rate): (Figures, f64)) {
+        self.latency.extend(latency);
+        self.rate.push_value(rate);
+    }
+}
