@@ -165,3 +165,35 @@ impl Stack {
         self.below.is_empty() && !self.top.pending && self.top.state.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delete(revision: u64) -> Layer {
+        Layer {
+            writer: None,
+            revision,
+            pending: true,
+            state: None,
+        }
+    }
+
+    #[test]
+    fn a_delete_is_gone_once_it_is_permanent_and_alone() {
+        let key = EntryId::from_ulid(crate::signal::Ulid::from_parts(0, 0));
+        let mut stack = Stack::new(Keyed { hash: 0, key }, delete(1));
+        stack.push(delete(2));
+        assert!(!stack.is_gone());
+        stack.settle(2);
+        assert!(!stack.is_gone());
+        assert!(
+            stack
+                .collapse_below(2)
+                .is_some_and(|layer| layer.revision == 1)
+        );
+        assert!(stack.collapse_below(2).is_none());
+        assert!(stack.is_gone());
+        assert!(matches!(stack.remove(2), Removal::Absent));
+    }
+}
