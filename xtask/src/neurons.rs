@@ -176,3 +176,56 @@ fn shown(root: &Path, path: &Path) -> String {
         .display()
         .to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn artifact(package: &str, kind: &str, crate_type: &str, file: &str) -> String {
+        serde_json::json!({
+            "reason": "compiler-artifact",
+            "manifest_path": format!("/p/{package}/Cargo.toml"),
+            "target": {"name": "late_writer", "kind": [kind], "crate_types": [crate_type]},
+            "filenames": [file],
+        })
+        .to_string()
+    }
+
+    #[test]
+    fn only_examples_of_the_hostile_package_are_hostile() {
+        let hostile = component(&artifact(HOSTILE, "example", "cdylib", "/t/l.wasm")).unwrap();
+        assert!(hostile.hostile && hostile.name == "late_writer");
+        let other = component(&artifact("sdk", "example", "cdylib", "/t/l.wasm")).unwrap();
+        assert!(!other.hostile);
+    }
+
+    #[test]
+    fn messages_about_libraries_and_other_things_name_no_component() {
+        assert!(component(&artifact("sdk", "lib", "lib", "/t/libsdk.rlib")).is_none());
+        assert!(component("{\"reason\":\"build-finished\",\"success\":true}").is_none());
+        assert!(component("no json").is_none());
+    }
+
+    #[test]
+    fn the_folder_holds_exactly_what_was_built() {
+        let work = env::temp_dir().join(format!("xtask-publish-{}", std::process::id()));
+        let neurons = work.join("neurons");
+        fs::create_dir_all(neurons.join(HOSTILE)).unwrap();
+        fs::write(work.join("built.wasm"), "new").unwrap();
+        fs::write(neurons.join("gone.wasm"), "old").unwrap();
+        let built = |name: &str, hostile| Component {
+            name: name.to_owned(),
+            hostile,
+            file: work.join("built.wasm"),
+        };
+        let components = [built("kept", false), built("spin", true)];
+        assert_eq!(publish(&components, &neurons).unwrap(), 3);
+        assert_eq!(publish(&components, &neurons).unwrap(), 0);
+        assert_eq!(fs::read(neurons.join("kept.wasm")).unwrap(), b"new");
+        assert!(neurons.join("hostile/spin.wasm").is_file());
+        assert!(!neurons.join("gone.wasm").exists());
+        fs::remove_dir_all(work).unwrap();
+    }
+}

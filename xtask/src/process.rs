@@ -55,7 +55,9 @@ pub(crate) fn captured(command: &mut Command, limit: Duration) -> Ended {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stderr(Stdio::piped())
+        // The last lines of a failure should be its message.
+        .env_remove("RUST_BACKTRACE");
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return Ended::Badly(format!("`{name}` could not be started: {error}")),
@@ -141,4 +143,43 @@ fn line_of(command: &Command) -> String {
         .map(|word| word.to_string_lossy().into_owned())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Ended {
+        captured(Command::new("sh").args(["-c", script]), limit)
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_and_what_it_said_is_told() {
+        match shell("echo working; exec sleep 600", Duration::from_secs(1)) {
+            Ended::Badly(reason) => assert!(
+                reason.contains("took longer than 1 s") && reason.contains("working"),
+                "{reason}"
+            ),
+            Ended::Well(text) => panic!("it ended well: {text}"),
+        }
+    }
+
+    #[test]
+    fn a_program_that_fails_is_told_with_its_last_lines() {
+        match shell("seq 100 >&2; exit 3", Duration::from_secs(60)) {
+            Ended::Badly(reason) => assert!(
+                reason.contains("100") && !reason.contains("50") && reason.contains("status: 3"),
+                "{reason}"
+            ),
+            Ended::Well(text) => panic!("it ended well: {text}"),
+        }
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_is_told_by_name() {
+        let ended = captured(&mut Command::new("no-such-program"), Duration::from_secs(1));
+        assert!(matches!(ended, Ended::Badly(reason) if reason.contains("no-such-program")));
+    }
 }
