@@ -42,10 +42,7 @@ fn tell(panic: &PanicHookInfo<'_>) {
 
 fn panic_line(message: &str, location: &str) -> (String, String) {
     let fields = json!({"panic": true, "message": message, "location": location});
-    (
-        format!("panicked at {location}: {message}"),
-        fields.to_string(),
-    )
+    (format!("{message} ({location})"), fields.to_string())
 }
 
 #[cfg(test)]
@@ -55,7 +52,7 @@ mod tests {
     #[test]
     fn a_panic_line_names_the_text_and_the_place() {
         let (text, fields) = super::panic_line("no \"x\"", "src/lib.rs:1:2");
-        assert_eq!(text, "panicked at src/lib.rs:1:2: no \"x\"");
+        assert_eq!(text, "no \"x\" (src/lib.rs:1:2)");
         let fields: serde_json::Value = serde_json::from_str(&fields).unwrap();
         assert_eq!(
             fields,
