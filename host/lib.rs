@@ -13,6 +13,7 @@
 //! | [`neuron`] | the sandbox; the only room that knows wasmtime |
 //! | [`tenant`] | whose code and memory it is, quotas, fair turns |
 //! | [`orchestration`] | traces, dispatch, retry, STOP, rollback |
+//! | [`flow`] | neurons strung together by named routes |
 //! | [`host`] | wires them together |
 //!
 //! Start with [`Host::builder`].
@@ -20,6 +21,7 @@
 pub mod cli;
 pub mod clock;
 pub mod engram;
+pub mod flow;
 pub mod host;
 pub mod neuron;
 pub mod orchestration;
