@@ -214,44 +214,89 @@ impl Neuron {
 
 /// The neurons of one tenant.
 #[derive(Debug, Default)]
-pub(super) struct Registry {
-    neurons: RwLock<Index>,
-    turn: AtomicUsize,
-}
+pub(super) struct Registry(RwLock<Index>);
 
 #[derive(Debug, Default)]
 struct Index {
     by_id: HashMap<Arc<str>, Arc<Neuron>>,
-    /// Capability, or `kind:` and a kind, to those that have it, in the order
-    /// of registration.
-    by_trait: HashMap<Arc<str>, Vec<Arc<Neuron>>>,
-    catch_all: Vec<Arc<Neuron>>,
+    by_kind: HashMap<Arc<str>, Group>,
+    by_capability: HashMap<Arc<str>, Group>,
+    catch_all: Group,
+}
+
+/// Neurons that fit alike, in the order of registration. Each group has its
+/// own turn: tasks for other groups that come between change nothing.
+#[derive(Debug, Default)]
+struct Group {
+    members: Vec<Arc<Neuron>>,
+    turn: AtomicUsize,
+}
+
+impl Group {
+    fn add(&mut self, neuron: &Arc<Neuron>) {
+        self.members.push(Arc::clone(neuron));
+    }
+
+    fn remove(&mut self, id: &str) {
+        self.members.retain(|member| &*member.id != id);
+    }
+
+    fn next(&self) -> Option<&Arc<Neuron>> {
+        self.next_of(self.members.iter())
+    }
+
+    fn next_of<'a>(
+        &self,
+        mut fitting: impl Iterator<Item = &'a Arc<Neuron>> + Clone,
+    ) -> Option<&'a Arc<Neuron>> {
+        let count = fitting.clone().count();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        fitting.nth(turn.checked_rem(count)?)
+    }
 }
 
 impl Index {
-    fn traits(neuron: &Neuron) -> impl Iterator<Item = Arc<str>> {
-        let kind = kind_key(&neuron.kind);
-        neuron.capabilities.iter().cloned().chain([kind])
-    }
-
-    fn remove(&mut self, id: &str) -> Option<Arc<Neuron>> {
-        let neuron = self.by_id.remove(id)?;
-        for key in Self::traits(&neuron) {
-            if let Some(list) = self.by_trait.get_mut(&key) {
-                list.retain(|other| other.id != neuron.id);
-                if list.is_empty() {
-                    self.by_trait.remove(&key);
-                }
-            }
+    fn add(&mut self, neuron: &Arc<Neuron>) {
+        let id = Arc::clone(&neuron.id);
+        self.by_id.insert(id, Arc::clone(neuron));
+        let kind = Arc::clone(&neuron.kind);
+        self.by_kind.entry(kind).or_default().add(neuron);
+        for capability in &neuron.capabilities {
+            let capability = Arc::clone(capability);
+            self.by_capability
+                .entry(capability)
+                .or_default()
+                .add(neuron);
         }
-        self.catch_all.retain(|other| other.id != neuron.id);
-        Some(neuron)
+        if neuron.catch_all {
+            self.catch_all.add(neuron);
+        }
     }
-}
 
-/// A capability cannot collide with this: the space is not trimmed from kinds.
-fn kind_key(kind: &str) -> Arc<str> {
-    format!("kind: {kind}").into()
+    fn remove(&mut self, id: &str) -> bool {
+        if self.by_id.remove(id).is_none() {
+            return false;
+        }
+        for groups in [&mut self.by_kind, &mut self.by_capability] {
+            groups.retain(|_, group| {
+                group.remove(id);
+                !group.members.is_empty()
+            });
+        }
+        self.catch_all.remove(id);
+        true
+    }
+
+    fn with_capabilities(&self, required: &[Arc<str>]) -> Option<&Arc<Neuron>> {
+        // The rarest capability's group is the shortest to look through.
+        let groups = required.iter().map(|key| self.by_capability.get(key));
+        let smallest = groups
+            .collect::<Option<Vec<_>>>()?
+            .into_iter()
+            .min_by_key(|group| group.members.len())?;
+        let fitting = smallest.members.iter().filter(|one| one.can(required));
+        smallest.next_of(fitting)
+    }
 }
 
 impl Registry {
@@ -259,61 +304,33 @@ impl Registry {
     /// ones finish as they began.
     pub(super) fn register(&self, neuron: Neuron) -> Arc<Neuron> {
         let neuron = Arc::new(neuron);
-        let mut index = self.neurons.write();
+        let mut index = self.0.write();
         index.remove(&neuron.id);
-        index
-            .by_id
-            .insert(Arc::clone(&neuron.id), Arc::clone(&neuron));
-        for key in Index::traits(&neuron) {
-            let list = index.by_trait.entry(key).or_default();
-            list.push(Arc::clone(&neuron));
-        }
-        if neuron.catch_all {
-            index.catch_all.push(Arc::clone(&neuron));
-        }
+        index.add(&neuron);
         neuron
     }
 
     /// Takes a neuron away; running tasks finish.
     pub(super) fn deregister(&self, id: &str) -> bool {
-        self.neurons.write().remove(id).is_some()
+        self.0.write().remove(id)
     }
 
     /// Sorted ids.
     pub(super) fn ids(&self) -> Vec<Arc<str>> {
-        let mut ids: Vec<_> = self.neurons.read().by_id.keys().cloned().collect();
+        let mut ids: Vec<_> = self.0.read().by_id.keys().cloned().collect();
         ids.sort();
         ids
     }
 
     /// The neuron for a task. Several that fit take turns.
     pub(super) fn route(&self, target: &Target) -> Option<Arc<Neuron>> {
-        let index = self.neurons.read();
+        let index = self.0.read();
         match target {
-            Target::Neuron(id) => index.by_id.get(id).cloned(),
-            Target::Kind(kind) => {
-                let list = index.by_trait.get(&kind_key(kind))?;
-                self.next_of(list.iter())
-            }
-            Target::Capabilities(required) => {
-                // The rarest capability's list is the shortest to look through.
-                let lists = required.iter().map(|key| index.by_trait.get(key));
-                let shortest = lists
-                    .collect::<Option<Vec<_>>>()?
-                    .into_iter()
-                    .min_by_key(|list| list.len())?;
-                self.next_of(shortest.iter().filter(|neuron| neuron.can(required)))
-            }
-            Target::Any => self.next_of(index.catch_all.iter()),
+            Target::Neuron(id) => index.by_id.get(id),
+            Target::Kind(kind) => index.by_kind.get(kind)?.next(),
+            Target::Capabilities(required) => index.with_capabilities(required),
+            Target::Any => index.catch_all.next(),
         }
-    }
-
-    fn next_of<'a>(
-        &self,
-        mut fitting: impl Iterator<Item = &'a Arc<Neuron>> + Clone,
-    ) -> Option<Arc<Neuron>> {
-        let count = fitting.clone().count();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        fitting.nth(turn.checked_rem(count)?).cloned()
+        .cloned()
     }
 }

@@ -1,0 +1,162 @@
+//! An engram that a test opens and closes: while it is closed every recall
+//! waits inside the host call, and the test knows how many do.
+
+use std::sync::Arc;
+
+use soma::engram::{
+    BoxFuture, Engram, EngramError, Imprint, MemoryEngram, Query, Recalled, Receipt, Rollback,
+    WriteScope,
+};
+use soma::signal::TraceId;
+use tokio::sync::watch;
+
+/// What may pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Open {
+    recalls: bool,
+    imprints: bool,
+    rollbacks: bool,
+}
+
+/// How many calls came, and how many of them are still waiting.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    pub arrived: usize,
+    pub inside: usize,
+}
+
+/// See the module. Imprints and rollbacks pass unless they are shut out too.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    engram: MemoryEngram,
+    open: watch::Sender<Open>,
+    traffic: watch::Sender<Traffic>,
+}
+
+/// Leaves also when the waiting call is dropped.
+struct Visit<'a>(&'a Inner);
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.0.traffic.send_modify(|traffic| traffic.inside -= 1);
+    }
+}
+
+impl Gate {
+    pub fn new(engram: MemoryEngram) -> Self {
+        Self(Arc::new(Inner {
+            engram,
+            open: watch::channel(Open {
+                recalls: false,
+                imprints: true,
+                rollbacks: true,
+            })
+            .0,
+            traffic: watch::Sender::default(),
+        }))
+    }
+
+    /// Lets every recall through from now on.
+    pub fn open(&self) {
+        self.0.open.send_modify(|open| open.recalls = true);
+    }
+
+    /// Keeps imprints waiting, before they are written.
+    pub fn shut_imprints(&self) {
+        self.0.open.send_modify(|open| open.imprints = false);
+    }
+
+    /// Keeps rollbacks waiting.
+    pub fn shut_rollbacks(&self) {
+        self.0.open.send_modify(|open| open.rollbacks = false);
+    }
+
+    /// Lets everything through from now on.
+    pub fn open_all(&self) {
+        self.0.open.send_replace(Open {
+            recalls: true,
+            imprints: true,
+            rollbacks: true,
+        });
+    }
+
+    /// Resolves when so many calls have come since the gate was made.
+    pub async fn arrived(&self, count: usize) {
+        let mut traffic = self.0.traffic.subscribe();
+        let reached = traffic.wait_for(|traffic| traffic.arrived >= count).await;
+        drop(reached.unwrap());
+    }
+
+    /// Calls that wait now.
+    pub fn inside(&self) -> usize {
+        self.0.traffic.borrow().inside
+    }
+
+    /// Calls that came so far.
+    pub fn arrivals(&self) -> usize {
+        self.0.traffic.borrow().arrived
+    }
+
+    async fn pass(&self, may: impl Fn(&Open) -> bool) {
+        self.0.traffic.send_modify(|traffic| {
+            traffic.arrived += 1;
+            traffic.inside += 1;
+        });
+        let _visit = Visit(&self.0);
+        let mut open = self.0.open.subscribe();
+        drop(open.wait_for(|open| may(open)).await.unwrap());
+    }
+}
+
+impl Engram for Gate {
+    fn id(&self) -> &Arc<str> {
+        self.0.engram.id()
+    }
+
+    fn kind(&self) -> &str {
+        self.0.engram.kind()
+    }
+
+    fn capabilities(&self) -> &[&str] {
+        self.0.engram.capabilities()
+    }
+
+    fn recall<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Recalled, EngramError>> {
+        Box::pin(async move {
+            self.pass(|open| open.recalls).await;
+            self.0.engram.recall(query).await
+        })
+    }
+
+    fn imprint<'a>(
+        &'a self,
+        imprint: Imprint,
+        scope: Option<&'a WriteScope>,
+    ) -> BoxFuture<'a, Result<Receipt, EngramError>> {
+        Box::pin(async move {
+            self.pass(|open| open.imprints).await;
+            self.0.engram.imprint(imprint, scope).await
+        })
+    }
+
+    fn commit<'a>(&'a self, trace: &'a TraceId) -> BoxFuture<'a, ()> {
+        self.0.engram.commit(trace)
+    }
+
+    fn rollback<'a>(&'a self, trace: &'a TraceId) -> BoxFuture<'a, Rollback> {
+        Box::pin(async move {
+            self.pass(|open| open.rollbacks).await;
+            self.0.engram.rollback(trace).await
+        })
+    }
+
+    fn journaled(&self, trace: &TraceId) -> usize {
+        self.0.engram.journaled(trace)
+    }
+
+    fn len(&self) -> usize {
+        self.0.engram.len()
+    }
+}
