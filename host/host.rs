@@ -5,6 +5,7 @@ use std::{
     future::Future,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::RwLock;
@@ -122,7 +123,7 @@ impl HostBuilder {
             .clock
             .unwrap_or_else(|| Clock::system(control.handle().clone()));
         let random = self.random.unwrap_or_else(Random::system);
-        let sandbox = Arc::new(Sandbox::new(&self.sandbox, random.clone())?);
+        let sandbox = Arc::new(Sandbox::new(&self.sandbox)?);
         let core = Core {
             admission: Admission::new(self.sandbox.instances as usize),
             sandbox,
@@ -149,6 +150,10 @@ pub struct Host {
     tenants: RwLock<BTreeMap<Arc<str>, TenantHandle>>,
     runtimes: Option<Runtimes>,
 }
+
+/// How long a dropped host waits for its guests; they take milliseconds, unless
+/// the host is dropped by one of their own runtime's tasks.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// Guests and control apart: no busy guest can delay a STOP.
 struct Runtimes {
@@ -246,12 +251,22 @@ impl Host {
 }
 
 impl Drop for Host {
-    /// Both runtimes are shut down without waiting, so that a host may be
-    /// dropped from async code too: guests end at their next tick.
+    /// Guests end at their next tick, and before the control runtime, whose
+    /// timers they wait on. A thread of its own waits for them: a host may be
+    /// dropped from async code too, where a runtime must not be waited for.
     fn drop(&mut self) {
-        if let Some(runtimes) = self.runtimes.take() {
-            runtimes.guests.shutdown_background();
-            runtimes.control.shutdown_background();
+        let Some(Runtimes { guests, control }) = self.runtimes.take() else {
+            return;
+        };
+        let waiter = std::thread::Builder::new()
+            .name("soma-shutdown".into())
+            .spawn(move || {
+                guests.shutdown_timeout(SHUTDOWN);
+                control.shutdown_background();
+            });
+        if let Ok(waiter) = waiter {
+            // It only waits; it cannot have panicked.
+            drop(waiter.join());
         }
     }
 }

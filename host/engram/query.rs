@@ -7,11 +7,13 @@ use serde_json::Value;
 use super::entry::Entry;
 use super::error::EngramError;
 use super::layers::State;
-use crate::signal::Timestamp;
+use crate::signal::{EntryId, Timestamp};
 
 /// What to look for. Every part that is present must match.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
+    /// The entry with this id.
+    pub id: Option<EntryId>,
     /// Case-insensitive substring of the content's text: a string content as
     /// it is, any other as compact JSON. Empty means absent.
     pub text: Option<String>,
@@ -80,6 +82,11 @@ impl<'a> Matcher<'a> {
         })
     }
 
+    /// The id that the only match has, when the query names one.
+    pub(super) fn id(&self) -> Option<&'a EntryId> {
+        self.query.id.as_ref()
+    }
+
     /// The merge key that every match has, when the query names one.
     pub(super) fn merge_key(&self) -> Option<&'a str> {
         self.query.merge_key.as_deref()
@@ -118,7 +125,8 @@ impl<'a> Matcher<'a> {
         let query = self.query;
         let filters = &query.filters;
         let has = |tag: &String| entry.tags.contains(tag);
-        (query.merge_key.is_none() || query.merge_key == entry.merge_key)
+        query.id.as_ref().is_none_or(|id| *id == entry.id)
+            && (query.merge_key.is_none() || query.merge_key == entry.merge_key)
             && query.tag.as_ref().is_none_or(has)
             && filters.tags.iter().all(has)
             && filters.since.is_none_or(|at| entry.updated_at >= at)

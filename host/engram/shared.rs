@@ -11,6 +11,7 @@ use tokio::task::yield_now;
 use super::entry::{Imprint, Receipt};
 use super::error::EngramError;
 use super::journal::Rollback;
+use super::layers::State;
 use super::query::{Matcher, Query, Recalled};
 use super::rank::Best;
 use super::scope::{Held, Ledger, WriteScope};
@@ -180,6 +181,15 @@ impl<P: Projection> Shared<P> {
     ) -> bool {
         let alike = !matcher.ranks() && !ranking.ranks();
         let store = self.store.read();
+        if let Some(id) = matcher.id() {
+            let named = store.slot_of(id).and_then(|slot| store.visible(slot));
+            if let Some(state) = named
+                && let Some(score) = rate(&store, matcher, ranking, state)
+            {
+                best.offer(score, state);
+            }
+            return false;
+        }
         let end = *cursor.end.get_or_insert_with(|| store.end_place());
         let mut work = 0;
         let places = cursor.from..end;
@@ -193,11 +203,7 @@ impl<P: Projection> Shared<P> {
                 continue;
             };
             work += 1 + matcher.text_bytes(state) / TEXT_BYTES_A_UNIT + ranking.work();
-            let score = matcher
-                .score(state)
-                .and_then(|score| ranking.score(&store.projection, state.row, score))
-                .filter(|score| matcher.is_confident(*score));
-            if let Some(score) = score {
+            if let Some(score) = rate(&store, matcher, ranking, state) {
                 best.offer(score, state);
             }
             if alike && best.is_truncated() {
@@ -215,6 +221,19 @@ impl<P: Projection> Shared<P> {
             self.ledger.release(Held::Journal, freed.journal);
         }
     }
+}
+
+/// The score of a visible state, if it matches and is good enough.
+fn rate<P: Projection>(
+    store: &Store<P>,
+    matcher: &Matcher<'_>,
+    ranking: &impl Ranking<P>,
+    state: &State,
+) -> Option<f32> {
+    matcher
+        .score(state)
+        .and_then(|score| ranking.score(&store.projection, state.row, score))
+        .filter(|score| matcher.is_confident(*score))
 }
 
 /// An engram that is dropped holds nothing any more.

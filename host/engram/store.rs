@@ -140,6 +140,14 @@ impl<P: Projection> Store<P> {
         }
     }
 
+    /// The slot of the entry with this id, visible or not.
+    pub(super) fn slot_of(&self, id: &EntryId) -> Option<usize> {
+        match self.target(id) {
+            Target::Slot(slot) => Some(slot),
+            Target::New(_) => None,
+        }
+    }
+
     pub(super) fn id_of(&self, slot: usize) -> Option<&EntryId> {
         self.slots.get(slot).map(|stack| &stack.id.key)
     }

@@ -68,7 +68,11 @@ impl Baseline {
         let mut store = Store::new(&self.engine, ());
         store.set_fuel(PLENTY).map_err(words)?;
         store.set_epoch_deadline(ticks);
-        let neuron = self.pre.instantiate_async(&mut store).await.map_err(words)?;
+        let neuron = self
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(words)?;
         let task = types::Task {
             id: "evt_01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned(),
             trace_id: "trc_01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned(),
@@ -79,7 +83,11 @@ impl Baseline {
             deadline_ms: Some(30_000),
         };
         let handler = neuron.soma_neuron_handler();
-        match handler.call_handle(&mut store, &task).await.map_err(words)? {
+        match handler
+            .call_handle(&mut store, &task)
+            .await
+            .map_err(words)?
+        {
             Ok(types::Reply::Output(output)) => Ok(output.value),
             Ok(_) => Err("no output".to_owned()),
             Err(failure) => Err(failure.message),

@@ -57,7 +57,7 @@ impl CodeCache {
     /// # Errors
     /// When the directory cannot be made, belongs to somebody else, or others
     /// may write to it.
-    pub(super) fn open(directory: &Path, random: &Random) -> io::Result<Self> {
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -71,12 +71,19 @@ impl CodeCache {
             )));
         }
         Ok(Self {
-            key: Self::key(&directory.join("key"), random)?,
+            key: Self::key(&directory.join("key"))?,
             directory: directory.to_owned(),
         })
     }
 
-    fn key(path: &Path, random: &Random) -> io::Result<[u8; KEY_BYTES]> {
+    /// The key in the directory, drawn when there is none. From the system's
+    /// randomness whatever the host's is: a seeded key would be no secret.
+    fn key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+        match Self::read_key(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            read => return read,
+        }
+        let random = Random::system();
         let mut fresh = [0; KEY_BYTES];
         random.fill(&mut fresh);
         // Written aside and linked into place: of two hosts that start at the
@@ -94,6 +101,10 @@ impl CodeCache {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
+        Self::read_key(path)
+    }
+
+    fn read_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
         let bytes = fs::read(path)?;
         bytes.try_into().map_err(|_| {
             io::Error::other(format!(
@@ -109,7 +120,6 @@ impl CodeCache {
         engine: &Engine,
         digest: &Digest,
         wasm: &[u8],
-        random: &Random,
     ) -> wasmtime::Result<Component> {
         let path = self.path(engine, digest);
         if let Some(component) = self.read(engine, &path) {
@@ -117,7 +127,7 @@ impl CodeCache {
         }
         let component = Component::from_binary(engine, wasm)?;
         // A cache that cannot be written costs time, nothing else.
-        if let Err(error) = self.write(&path, &component.serialize()?, random) {
+        if let Err(error) = self.write(&path, &component.serialize()?) {
             tracing::warn!(path = %path.display(), %error, "compiled code was not cached");
         }
         Ok(component)
@@ -149,15 +159,17 @@ impl CodeCache {
         }
     }
 
-    fn write(&self, path: &Path, code: &[u8], random: &Random) -> io::Result<()> {
+    fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
         let tag = self.mac(code).finalize().into_bytes();
-        self.replace(&path.with_extension("tag"), &tag, random)?;
-        self.replace(path, code, random)
+        self.replace(&path.with_extension("tag"), &tag)?;
+        self.replace(path, code)
     }
 
     /// Renames a whole new file into place: a mapped file must never change.
-    fn replace(&self, path: &Path, bytes: &[u8], random: &Random) -> io::Result<()> {
-        let aside = self.directory.join(format!("{:016x}.new", random.u64()));
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let aside = self
+            .directory
+            .join(format!("{:016x}.new", Random::system().u64()));
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)

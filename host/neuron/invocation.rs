@@ -12,7 +12,7 @@ use super::{
     engine::Metering,
     environment::{Environment, Governor},
     guest::{Guest, Halt, parse, parse_object},
-    limits::{Limiter, Limits},
+    limits::{Limiter, Limits, Refusal},
     outcome::{End, Ended, Reply, Usage},
     plugin::Plugin,
 };
@@ -190,6 +190,7 @@ async fn call(
     wall: Duration,
 ) -> wasmtime::Result<Result<types::Reply, types::Failure>> {
     let neuron = plugin.pre.instantiate_async(&mut *store).await?;
+    store.data_mut().instantiated = true;
     let task = types::Task {
         id: task.id.to_string(),
         trace_id: task.trace_id.to_string(),
@@ -250,11 +251,14 @@ fn diagnose(error: &wasmtime::Error, guest: &mut Guest, limits: &Limits) -> End 
     if words.contains("fuel allocated for hostcalls") {
         return End::TooLarge(limits.host_call_bytes);
     }
-    if guest.limiter.refused() {
-        return End::OutOfMemory(limits.memory_bytes);
+    match guest.limiter.refused() {
+        Some(Refusal::Task) => return End::OutOfMemory(limits.memory_bytes),
+        Some(Refusal::Tenant) => return End::TenantOutOfMemory,
+        None => {}
     }
     match error.downcast_ref::<Trap>() {
         Some(trap) => End::Trap(trap.to_string().replacen("wasm trap: ", "", 1)),
+        None if guest.instantiated => End::Fault(words),
         None => End::Instantiate(words),
     }
 }

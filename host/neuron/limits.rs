@@ -54,6 +54,15 @@ impl Default for Limits {
     }
 }
 
+/// Whose limit a refused growth met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The task's own.
+    Task,
+    /// Its tenant's.
+    Tenant,
+}
+
 /// Bytes that the engine keeps for one table element.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 
@@ -65,7 +74,7 @@ pub(super) struct Limiter {
     memory_used: usize,
     table_used: usize,
     memory_peak: usize,
-    refused: bool,
+    refused: Option<Refusal>,
     governor: Arc<dyn Governor>,
 }
 
@@ -77,7 +86,7 @@ impl Limiter {
             memory_used: 0,
             table_used: 0,
             memory_peak: 0,
-            refused: false,
+            refused: None,
             governor,
         }
     }
@@ -87,16 +96,20 @@ impl Limiter {
         self.memory_peak
     }
 
-    /// Whether a growth was refused: a trap after that is a memory failure.
-    pub(super) fn refused(&self) -> bool {
+    /// Who refused a growth: a trap after that is a memory failure.
+    pub(super) fn refused(&self) -> Option<Refusal> {
         self.refused
     }
 
     fn grow_bytes(&mut self, current: usize, desired: usize) -> bool {
         let delta = desired.saturating_sub(current);
         let total = self.memory_used.saturating_add(delta);
-        if total > self.memory_limit || !self.governor.reserve_memory(delta) {
-            self.refused = true;
+        if total > self.memory_limit {
+            self.refused = Some(Refusal::Task);
+            return false;
+        }
+        if !self.governor.reserve_memory(delta) {
+            self.refused = Some(Refusal::Tenant);
             return false;
         }
         self.memory_used = total;
@@ -136,7 +149,7 @@ impl wasmtime::ResourceLimiter for Limiter {
             .table_used
             .saturating_add(desired.saturating_sub(current));
         if total > self.table_limit {
-            self.refused = true;
+            self.refused = Some(Refusal::Task);
             return Ok(false);
         }
         if !self.grow_bytes(

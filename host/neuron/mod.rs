@@ -27,7 +27,6 @@ use std::{
 use tokio::sync::Semaphore;
 use wasmtime::{Engine, component::Component};
 
-use self::{cache::CodeCache, engine::Pulse};
 pub use self::{
     baseline::Baseline,
     cache::Digest,
@@ -38,7 +37,7 @@ pub use self::{
     outcome::{End, Ended, Reply, Usage},
     plugin::{Grants, Interface, LoadError, Plugin, UnknownInterface},
 };
-use crate::clock::Random;
+use self::{cache::CodeCache, engine::Pulse};
 
 /// Settings of a sandbox.
 #[derive(Clone, Debug)]
@@ -99,7 +98,6 @@ pub struct Sandbox {
     instances: u32,
     live: AtomicU32,
     cache: Option<CodeCache>,
-    random: Random,
 }
 
 /// An engine and what advances its epoch.
@@ -133,7 +131,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the machine cannot hold what the configuration asks for.
-    pub fn new(config: &SandboxConfig, random: Random) -> Result<Self, SandboxError> {
+    pub fn new(config: &SandboxConfig) -> Result<Self, SandboxError> {
         let possible = engine::max_instances();
         if config.instances > possible {
             return Err(SandboxError::TooManyInstances {
@@ -142,9 +140,7 @@ impl Sandbox {
             });
         }
         let cache = match &config.code_cache {
-            Some(directory) => {
-                Some(CodeCache::open(directory, &random).map_err(SandboxError::Cache)?)
-            }
+            Some(directory) => Some(CodeCache::open(directory).map_err(SandboxError::Cache)?),
             None => None,
         };
         Ok(Self {
@@ -154,7 +150,6 @@ impl Sandbox {
             instances: config.instances,
             live: AtomicU32::new(0),
             cache,
-            random,
         })
     }
 
@@ -186,7 +181,7 @@ impl Sandbox {
         let digest = Digest::of(wasm);
         let engine = &self.machine_for(metering)?.engine;
         let compiled = match &self.cache {
-            Some(cache) => cache.load(engine, &digest, wasm, &self.random),
+            Some(cache) => cache.load(engine, &digest, wasm),
             None => Component::from_binary(engine, wasm),
         };
         let component = compiled.map_err(|error| LoadError::Invalid(format!("{error:#}")))?;

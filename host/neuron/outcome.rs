@@ -40,8 +40,8 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum End {
-    /// STOP reached it.
-    #[error("the task was stopped")]
+    /// STOP reached it, or the end of what it was done for.
+    #[error("the task was ended from outside")]
     Stopped,
     /// The neuron said so itself.
     #[error("{message}")]
@@ -74,6 +74,12 @@ pub enum End {
     /// limits.
     #[error("the neuron needs more memory than its limit of {0} bytes")]
     OutOfMemory(usize),
+    /// As [`End::OutOfMemory`], where the tenant's live instances together met
+    /// its quota.
+    #[error(
+        "the neuron's tenant has no live memory left; try again when other tasks have ended, or raise `memory_bytes`"
+    )]
+    TenantOutOfMemory,
     /// More calls to the host than allowed.
     #[error("the neuron called the host more than {0} times")]
     TooManyHostCalls(u64),
@@ -85,6 +91,10 @@ pub enum End {
     /// The reply is not what the contract says.
     #[error("the neuron's reply breaks the contract: {0}")]
     InvalidReply(String),
+    /// It broke the calling convention: a string that is no UTF-8, a pointer
+    /// outside its memory, more handles than there may be.
+    #[error("the neuron broke the calling convention: {0}")]
+    Fault(String),
     /// The component cannot be instantiated.
     #[error("the neuron cannot be instantiated: {0}")]
     Instantiate(String),
@@ -97,7 +107,7 @@ impl End {
     /// The ERROR signal's `code`.
     pub fn code(&self) -> &str {
         match self {
-            Self::Stopped => "STOPPED",
+            Self::Stopped => "CANCELLED",
             Self::Failure { code, .. } => code,
             Self::Panic(_) => "NEURON_PANIC",
             Self::Trap(_) => "NEURON_TRAP",
@@ -105,9 +115,11 @@ impl End {
             Self::OutOfFuel(_) => "NEURON_OUT_OF_FUEL",
             Self::Deadline(_) => "NEURON_DEADLINE",
             Self::OutOfMemory(_) => "NEURON_OUT_OF_MEMORY",
+            Self::TenantOutOfMemory => "TENANT_OUT_OF_MEMORY",
             Self::TooManyHostCalls(_) => "NEURON_HOST_CALLS",
             Self::TooLarge(_) => "NEURON_VALUE_TOO_LARGE",
             Self::InvalidReply(_) => "NEURON_INVALID_REPLY",
+            Self::Fault(_) => "NEURON_FAULT",
             Self::Instantiate(_) => "NEURON_INSTANTIATE",
             Self::NoSlot(_) => "HOST_OVERLOADED",
         }
@@ -118,7 +130,7 @@ impl End {
     pub fn recoverable(&self) -> bool {
         match self {
             Self::Failure { recoverable, .. } => *recoverable,
-            Self::Deadline(_) | Self::NoSlot(_) => true,
+            Self::Deadline(_) | Self::NoSlot(_) | Self::TenantOutOfMemory => true,
             _ => false,
         }
     }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::{
     Core, TenantState,
+    dispatch::Parent,
     guest::GuestOrchestrator,
     pathway::Listener,
     registry::{Access, Binding, Neuron},
@@ -27,6 +28,8 @@ pub(super) struct Task {
     pub(super) tenant: Arc<TenantState>,
     pub(super) trace: Arc<Trace>,
     pub(super) id: SignalId,
+    /// How many tasks stand above this one.
+    depth: u32,
     neuron: Arc<Neuron>,
     listener: Arc<Listener>,
     permit: Mutex<Permit>,
@@ -39,6 +42,7 @@ impl TaskContext {
         trace: Arc<Trace>,
         neuron: Arc<Neuron>,
         task: &Signal,
+        depth: u32,
         listener: Arc<Listener>,
         permit: Permit,
     ) -> Self {
@@ -47,6 +51,7 @@ impl TaskContext {
             tenant,
             trace,
             id: task.id.clone(),
+            depth,
             neuron,
             listener,
             permit: Mutex::new(permit),
@@ -55,6 +60,15 @@ impl TaskContext {
 }
 
 impl Task {
+    /// This task, as the parent of those that it starts.
+    pub(super) fn as_parent(&self) -> Parent<'_> {
+        Parent {
+            trace: &self.trace,
+            task: &self.id,
+            depth: self.depth,
+        }
+    }
+
     fn binding(&self, name: &str) -> Result<&Binding, EngramError> {
         self.neuron.bindings.get(name).ok_or_else(|| {
             let bound: Vec<_> = self.neuron.bindings.keys().map(String::as_str).collect();

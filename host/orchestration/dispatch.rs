@@ -1,6 +1,6 @@
 //! From a request to a running task, and from its end to its reply.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
@@ -12,9 +12,9 @@ use super::{
     trace::{Refused, Settlement, TaskEnd, Trace},
 };
 use crate::{
-    neuron::{End, Ended, Limits, Reply, Surroundings, TaskControl, TaskInput},
+    neuron::{End, Ended, Limits, Reply, Surroundings, TaskControl, TaskInput, Usage},
     signal::{self, Directed, Object, Payload, Signal, SignalId, TraceId},
-    tenant::{Overloaded, Waiting},
+    tenant::{Overloaded, Permit, Waiting},
 };
 
 /// A task to be started.
@@ -165,7 +165,7 @@ pub enum CallError {
     Wait(#[from] WaitError),
 }
 
-/// How deep tasks may start tasks.
+/// How deep tasks may start tasks, on whatever trace.
 const MAX_DEPTH: u32 = 16;
 
 /// The task on whose behalf another is started.
@@ -173,6 +173,8 @@ const MAX_DEPTH: u32 = 16;
 pub(super) struct Parent<'a> {
     pub(super) trace: &'a Arc<Trace>,
     pub(super) task: &'a SignalId,
+    /// How many tasks stand above it.
+    pub(super) depth: u32,
 }
 
 impl Core {
@@ -187,7 +189,7 @@ impl Core {
             Value::Object(input) => input,
             other => return Err(DispatchError::InvalidInput(other.to_string())),
         };
-        let depth = parent.as_ref().map_or(0, |parent| parent.trace.depth() + 1);
+        let depth = parent.map_or(0, |parent| parent.depth + 1);
         if depth > MAX_DEPTH {
             return Err(DispatchError::TooDeep(MAX_DEPTH));
         }
@@ -197,7 +199,7 @@ impl Core {
         payload.finalize = dispatch.scope == Scope::Terminal;
         let parent_id = dispatch
             .parent
-            .or_else(|| parent.as_ref().map(|parent| parent.task.clone()));
+            .or_else(|| parent.map(|parent| parent.task.clone()));
         let id = dispatch.trace.clone().unwrap_or_else(|| self.ids.trace());
         let mut task =
             self.signal_value(&id, parent_id, dispatch.target.directed(), payload.into());
@@ -215,8 +217,9 @@ impl Core {
             limits: dispatch.limits,
             listener: Listener::new(dispatch.scope),
             control: TaskControl::new(),
+            depth,
+            finalize: dispatch.scope == Scope::Terminal,
         };
-        let parent = parent.map(|parent| parent.trace);
         self.start(worker, dispatch.trace.is_some(), parent, admission)
     }
 
@@ -225,7 +228,7 @@ impl Core {
         self: &Arc<Self>,
         worker: Worker,
         named: bool,
-        parent: Option<&Arc<Trace>>,
+        parent: Option<Parent<'_>>,
         admission: Waiting,
     ) -> Result<Pathway, DispatchError> {
         let settlement = match (parent, named) {
@@ -245,6 +248,7 @@ impl Core {
         };
         let pathway = Pathway::new(
             worker.task.id.clone(),
+            Arc::clone(&worker.control),
             Arc::clone(&trace),
             Arc::clone(&worker.listener),
             self.clock.clone(),
@@ -262,18 +266,20 @@ impl Core {
         &self,
         worker: &Worker,
         settlement: Settlement,
-        parent: Option<&Arc<Trace>>,
+        parent: Option<Parent<'_>>,
     ) -> Result<Arc<Trace>, Refused> {
         let table = &worker.tenant.traces;
-        let trace = table.open(worker.task.trace_id.clone(), settlement, parent)?;
+        let parent_trace = parent.map(|parent| parent.trace);
+        let trace = table.open(worker.task.trace_id.clone(), settlement, parent_trace)?;
         if let Some(parent) = parent
-            && !Arc::ptr_eq(parent, &trace)
-            && let Err(refused) = parent.adopt(&trace)
+            && !Arc::ptr_eq(parent.trace, &trace)
+            && let Err(refused) = parent.trace.adopt(&trace, parent.task)
         {
             trace.forget_if_unused();
             return Err(refused);
         }
-        trace.begin_task(&worker.control, &worker.listener, || {
+        let by = parent.map(|parent| parent.task);
+        trace.begin_task(&worker.control, &worker.listener, by, settlement, || {
             self.publish(&worker.tenant, &worker.task);
         })?;
         Ok(trace)
@@ -291,6 +297,20 @@ struct Worker {
     limits: Option<Limits>,
     listener: Arc<Listener>,
     control: Arc<TaskControl>,
+    depth: u32,
+    /// Whether an output is followed by a FINAL.
+    finalize: bool,
+}
+
+impl Worker {
+    /// The input, shared with the published TASK.
+    fn input(&self) -> &Object {
+        static NONE: LazyLock<Object> = LazyLock::new(Object::new);
+        match &self.task.payload {
+            Payload::Task(request) => &request.input,
+            _ => &NONE,
+        }
+    }
 }
 
 /// A task that is entered into its trace. However it goes away, the trace
@@ -304,7 +324,8 @@ struct RunningTask {
 impl Drop for RunningTask {
     fn drop(&mut self) {
         self.worker.listener.close();
-        self.trace.end_task(&self.worker.control, self.end);
+        let Worker { task, control, .. } = &self.worker;
+        self.trace.end_task(&task.id, control, self.end);
     }
 }
 
@@ -312,21 +333,30 @@ impl RunningTask {
     async fn run(mut self, admission: Waiting) {
         let permit = tokio::select! {
             biased;
-            () = self.worker.control.stopped() => return,
+            () = self.worker.control.stopped() => None,
             permit = admission => permit,
         };
-        // Without a permit the host is shutting down.
-        let Some(permit) = permit else { return };
-        let worker = &self.worker;
-        let Payload::Task(request) = &worker.task.payload else {
-            return;
+        let ended = match permit {
+            Some(permit) => self.work(permit).await,
+            // Stopped while it waited, or the host is shutting down.
+            None => Ended {
+                result: Err(End::Stopped),
+                usage: Usage::default(),
+            },
         };
+        self.end = self.reply(ended).await;
+    }
+
+    /// Runs the neuron.
+    async fn work(&self, permit: Permit) -> Ended {
+        let worker = &self.worker;
         let context = TaskContext::new(
             Arc::clone(&worker.core),
             Arc::clone(&worker.tenant),
             Arc::clone(&self.trace),
             Arc::clone(&worker.neuron),
             &worker.task,
+            worker.depth,
             Arc::clone(&worker.listener),
             permit,
         );
@@ -335,7 +365,7 @@ impl RunningTask {
             trace_id: &worker.task.trace_id,
             neuron: &worker.neuron.id,
             attempt: worker.attempt,
-            input: &request.input,
+            input: worker.input(),
             context: &worker.context,
         };
         let surroundings = Surroundings {
@@ -345,17 +375,15 @@ impl RunningTask {
             control: &worker.control,
         };
         let sandbox = &worker.core.sandbox;
-        let ended = sandbox
+        sandbox
             .run(&worker.neuron.plugin, input, surroundings)
-            .await;
-        self.end = self.reply(ended, request.finalize).await;
+            .await
     }
 
-    /// Publishes the one reply of the task, unless STOP came first.
-    async fn reply(&self, ended: Ended, finalize: bool) -> TaskEnd {
+    /// Publishes the one reply of the task; with STOP of its trace it has none.
+    async fn reply(&self, ended: Ended) -> TaskEnd {
         let Ended { result, usage } = ended;
         let (payload, route) = match result {
-            Err(End::Stopped) => return TaskEnd::Cancelled,
             Err(end) => {
                 let code = end.code().to_owned();
                 let recoverable = end.recoverable();
@@ -373,7 +401,7 @@ impl RunningTask {
         } else {
             TaskEnd::Other
         };
-        let result = result.filter(|_| finalize).cloned();
+        let result = result.filter(|_| self.worker.finalize).cloned();
         let Some(reply) = self.publish(&self.worker.task.id, payload, route.as_ref()) else {
             return TaskEnd::Cancelled;
         };

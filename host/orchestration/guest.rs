@@ -7,11 +7,7 @@ use serde_json::Value;
 
 use super::{
     Answer, DispatchError, RetryError, RetryStrategy, StopOptions, TenantHandle, WaitError,
-    context::Task,
-    dispatch::{Dispatch, Parent},
-    pathway::Pathway,
-    registry::Target,
-    retry::Backoff,
+    context::Task, dispatch::Dispatch, pathway::Pathway, registry::Target, retry::Backoff,
 };
 use crate::{
     engram::BoxFuture,
@@ -73,14 +69,8 @@ impl GuestOrchestrator {
     }
 
     fn start(&self, dispatch: Dispatch) -> Result<Pathway, wit::OrchestrationError> {
-        let Task {
-            core,
-            tenant,
-            trace,
-            id,
-            ..
-        } = &*self.task;
-        core.dispatch(tenant, dispatch, Some(Parent { trace, task: id }))
+        let Task { core, tenant, .. } = &*self.task;
+        core.dispatch(tenant, dispatch, Some(self.task.as_parent()))
             .map_err(refusal)
     }
 
@@ -136,11 +126,7 @@ impl Orchestration for GuestOrchestrator {
             let dispatch = self.request(target, input, &fresh)?;
             let strategy = strategy_of(strategy);
             let handle = self.handle();
-            let parent = Some(Parent {
-                trace: &self.task.trace,
-                task: &self.task.id,
-            });
-            let retried = handle.retry(dispatch, &strategy, parent);
+            let retried = handle.retry(dispatch, &strategy, Some(self.task.as_parent()));
             match self.task.lending(retried).await {
                 Ok(answer) => Ok(wit::ResultOf {
                     trace_id: answer.signal.trace_id.to_string(),

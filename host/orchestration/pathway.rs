@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use super::trace::Trace;
 use crate::{
     clock::Clock,
-    neuron::Usage,
+    neuron::{TaskControl, Usage},
     signal::{Object, Payload, Signal, SignalId, SignalType, TraceId},
 };
 
@@ -174,6 +174,7 @@ impl State {
 /// the task.
 pub struct Pathway {
     task: SignalId,
+    control: Arc<TaskControl>,
     trace: Arc<Trace>,
     listener: Arc<Listener>,
     clock: Clock,
@@ -192,12 +193,14 @@ impl std::fmt::Debug for Pathway {
 impl Pathway {
     pub(super) fn new(
         task: SignalId,
+        control: Arc<TaskControl>,
         trace: Arc<Trace>,
         listener: Arc<Listener>,
         clock: Clock,
     ) -> Self {
         Self {
             task,
+            control,
             trace,
             listener,
             clock,
@@ -213,6 +216,10 @@ impl Pathway {
     /// The TASK signal.
     pub fn task_id(&self) -> &SignalId {
         &self.task
+    }
+
+    pub(super) fn control(&self) -> &Arc<TaskControl> {
+        &self.control
     }
 
     pub(super) fn trace(&self) -> &Arc<Trace> {

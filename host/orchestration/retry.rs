@@ -176,16 +176,40 @@ impl TenantHandle {
     /// As [`TenantHandle::run_with_retry`], on behalf of a task or of nobody.
     pub(super) async fn retry(
         &self,
-        dispatch: Dispatch,
+        mut dispatch: Dispatch,
         strategy: &RetryStrategy,
         parent: Option<Parent<'_>>,
     ) -> Result<Answer, RetryError> {
         if strategy.max_attempts == 0 {
             return Err(RetryError::NoAttempts);
         }
+        if strategy.new_trace {
+            dispatch = dispatch.on_fresh_trace();
+        }
+        // One trace for all attempts, where none is named and none is made for
+        // each.
+        let shared = (!strategy.new_trace && dispatch.trace.is_none()).then(|| self.open_trace());
+        if let Some(shared) = &shared {
+            dispatch = dispatch.on_trace(shared.id().clone());
+        }
+        let answer = self.attempts(&dispatch, strategy, parent).await?;
+        if let Some(shared) = shared
+            && answer.is_output()
+        {
+            shared.commit().await;
+        }
+        Ok(answer)
+    }
+
+    async fn attempts(
+        &self,
+        dispatch: &Dispatch,
+        strategy: &RetryStrategy,
+        parent: Option<Parent<'_>>,
+    ) -> Result<Answer, RetryError> {
         let mut attempt = 0;
         loop {
-            let outcome = self.attempt(&dispatch, strategy, attempt, parent).await?;
+            let outcome = self.attempt(dispatch, strategy, attempt, parent).await?;
             if !(strategy.retry_on)(&outcome) {
                 return outcome.map_err(RetryError::NotRetried);
             }
@@ -206,7 +230,7 @@ impl TenantHandle {
         }
     }
 
-    /// One attempt; when it is to be retried it has been stopped on return.
+    /// One attempt; when it is to be retried it has ended on return.
     async fn attempt(
         &self,
         dispatch: &Dispatch,
@@ -214,23 +238,24 @@ impl TenantHandle {
         attempt: u32,
         parent: Option<Parent<'_>>,
     ) -> Result<Outcome, DispatchError> {
-        let mut dispatch = dispatch.clone().attempt(attempt);
-        if strategy.new_trace {
-            dispatch = dispatch.on_fresh_trace();
-        }
+        let dispatch = dispatch.clone().attempt(attempt);
         let mut pathway = self.core().dispatch(self.state(), dispatch, parent)?;
         let outcome = pathway.wait(strategy.timeout).await;
-        if (strategy.retry_on)(&outcome) {
-            if strategy.new_trace {
-                let options = StopOptions {
-                    rollback: strategy.rollback_on_retry,
-                    reason: Some(Arc::clone(&strategy.reason)),
-                };
-                let trace = pathway.trace_id().clone();
-                self.stop_trace(&trace, options).await;
+        if !(strategy.retry_on)(&outcome) {
+            if let Ok(answer) = &outcome {
+                self.settle(pathway, answer).await;
             }
-        } else if let Ok(answer) = &outcome {
-            self.settle(pathway, answer).await;
+        } else if strategy.new_trace {
+            let options = StopOptions {
+                rollback: strategy.rollback_on_retry,
+                reason: Some(Arc::clone(&strategy.reason)),
+            };
+            self.stop_trace(pathway.trace_id(), options).await;
+        } else {
+            // The trace goes on; only this attempt's task ends.
+            pathway.control().stop();
+            self.core().sandbox.interrupt();
+            pathway.trace().task_ended(pathway.control()).await;
         }
         Ok(outcome)
     }

@@ -20,7 +20,7 @@ use super::{pathway::Listener, stop::Stopped};
 use crate::{
     engram::{BoxFuture, Engram, Fence, WriteScope},
     neuron::TaskControl,
-    signal::TraceId,
+    signal::{SignalId, TraceId},
 };
 
 /// Who decides whether a trace's writes stay.
@@ -37,41 +37,45 @@ pub(super) enum Settlement {
 /// One trace of a tenant.
 pub(super) struct Trace {
     scope: WriteScope,
-    settlement: Settlement,
     /// The trace whose task started this one.
     parent: Option<Weak<Trace>>,
-    /// 0 for a trace that no task started.
-    depth: u32,
     table: Weak<TraceTable>,
     state: Mutex<State>,
-    /// Woken when the last task has ended.
-    idle: Notify,
+    /// Woken when a task has ended.
+    task_gone: Notify,
 }
 
-#[derive(Default)]
 struct State {
     phase: Phase,
+    settlement: Settlement,
     tasks: Vec<Running>,
     /// Pathways and handles that keep the trace known.
     holders: usize,
     /// Engrams that the trace has written to.
     touched: Vec<Arc<dyn Engram>>,
     /// Traces that tasks of this trace started and that are not settled.
-    children: Vec<Arc<Trace>>,
+    children: Vec<Child>,
     cancelled: u64,
     /// Whether the last reply was an output.
     succeeded: bool,
 }
 
+/// A trace that a task of this one started.
+#[derive(Clone)]
+struct Child {
+    trace: Arc<Trace>,
+    by: SignalId,
+}
+
 #[derive(Clone)]
 struct Running {
+    /// The task that started it, if one of the same trace did.
+    by: Option<SignalId>,
     control: Arc<TaskControl>,
     listener: Arc<Listener>,
 }
 
-#[derive(Default)]
 enum Phase {
-    #[default]
     Open,
     /// STOP has begun; the receiver gets its report.
     Stopping(watch::Receiver<Option<Arc<[Stopped]>>>),
@@ -128,12 +132,7 @@ impl Trace {
     }
 
     pub(super) fn settlement(&self) -> Settlement {
-        self.settlement
-    }
-
-    /// How many tasks stand between this trace and one that no task started.
-    pub(super) fn depth(&self) -> u32 {
-        self.depth
+        self.state.lock().settlement
     }
 
     /// Does `act` unless STOP has begun; STOP waits until it is done.
@@ -143,16 +142,24 @@ impl Trace {
         Ok(act())
     }
 
-    /// Registers a task and a holder for its pathway, and does `publish`.
+    /// Registers a task and a holder for its pathway, and does `publish`. A
+    /// trace that a dispatch made for itself becomes its owner's to settle when
+    /// a later dispatch names it.
     pub(super) fn begin_task(
         &self,
         control: &Arc<TaskControl>,
         listener: &Arc<Listener>,
+        by: Option<&SignalId>,
+        settlement: Settlement,
         publish: impl FnOnce(),
     ) -> Result<(), Refused> {
         let mut state = self.state.lock();
         state.open()?;
+        if settlement == Settlement::ByOwner && state.settlement == Settlement::OnReply {
+            state.settlement = settlement;
+        }
         state.tasks.push(Running {
+            by: by.cloned(),
             control: Arc::clone(control),
             listener: Arc::clone(listener),
         });
@@ -161,8 +168,12 @@ impl Trace {
         Ok(())
     }
 
-    /// Removes a task that has ended.
-    pub(super) fn end_task(&self, control: &Arc<TaskControl>, end: TaskEnd) {
+    /// Removes a task that has ended. What it started does not outlive it
+    /// unless it ended well: nobody would wait for it.
+    pub(super) fn end_task(&self, task: &SignalId, control: &Arc<TaskControl>, end: TaskEnd) {
+        if end != TaskEnd::Output {
+            self.cancel_started_by(task);
+        }
         let mut state = self.state.lock();
         let place = state
             .tasks
@@ -173,10 +184,31 @@ impl Trace {
         }
         state.cancelled += u64::from(end == TaskEnd::Cancelled);
         state.succeeded = end == TaskEnd::Output;
-        if state.tasks.is_empty() {
-            self.idle.notify_waiters();
-        }
+        self.task_gone.notify_waiters();
         self.rest(state);
+    }
+
+    /// Ends the tasks that `task` started here and on child traces. Their
+    /// journals stay, to be settled with this trace's; each ended task ends
+    /// what it started in turn.
+    fn cancel_started_by(&self, task: &SignalId) {
+        let (tasks, children) = {
+            let state = self.state.lock();
+            let tasks = state.tasks.iter();
+            let tasks = tasks.filter(|running| running.by.as_ref() == Some(task));
+            let children = state.children.iter().filter(|child| child.by == *task);
+            let tasks: Vec<_> = tasks.cloned().collect();
+            (tasks, children.cloned().collect::<Vec<_>>())
+        };
+        for running in tasks {
+            running.control.stop();
+        }
+        for child in children {
+            let tasks = child.trace.state.lock().tasks.clone();
+            for running in tasks {
+                running.control.stop();
+            }
+        }
     }
 
     /// Keeps the trace known until [`Trace::release`].
@@ -212,13 +244,17 @@ impl Trace {
         self.state.lock().has_journal(self.id())
     }
 
-    /// Ties a trace that a task of this one started to it.
-    pub(super) fn adopt(&self, child: &Arc<Trace>) -> Result<(), Refused> {
+    /// Ties a trace that `task` of this one started to it.
+    pub(super) fn adopt(&self, child: &Arc<Trace>, task: &SignalId) -> Result<(), Refused> {
         let mut state = self.state.lock();
         state.open()?;
-        state.children.retain(|child| child.is_known());
-        if !state.children.iter().any(|known| Arc::ptr_eq(known, child)) {
-            state.children.push(Arc::clone(child));
+        state.children.retain(|child| child.trace.is_known());
+        let known = |known: &Child| Arc::ptr_eq(&known.trace, child);
+        if !state.children.iter().any(known) {
+            state.children.push(Child {
+                trace: Arc::clone(child),
+                by: task.clone(),
+            });
         }
         Ok(())
     }
@@ -232,7 +268,7 @@ impl Trace {
                 (state.touched.clone(), state.children.clone())
             };
             for child in children {
-                child.commit().await;
+                child.trace.commit().await;
             }
             for engram in engrams {
                 engram.commit(trace.id()).await;
@@ -246,7 +282,7 @@ impl Trace {
         let children = self.state.lock().children.clone();
         children
             .iter()
-            .any(|child| child.id() == id || child.started(id))
+            .any(|child| child.trace.id() == id || child.trace.started(id))
     }
 
     fn is_resting(&self) -> bool {
@@ -283,22 +319,35 @@ impl Trace {
             task.control.stop();
             task.listener.close();
         }
+        let children = children.into_iter().map(|child| child.trace).collect();
         StopTurn::First(StopWork { report, children })
     }
 
     /// Resolves when no task of the trace runs; returns how many STOP ended.
     pub(super) async fn tasks_ended(&self) -> u64 {
+        self.when(|state| state.tasks.is_empty().then_some(state.cancelled))
+            .await
+    }
+
+    /// Resolves when this task of the trace has ended.
+    pub(super) async fn task_ended(&self, control: &Arc<TaskControl>) {
+        self.when(|state| {
+            let runs = |task: &Running| Arc::ptr_eq(&task.control, control);
+            (!state.tasks.iter().any(runs)).then_some(())
+        })
+        .await;
+    }
+
+    /// Looks whenever a task has ended, and resolves to what is found.
+    async fn when<T>(&self, found: impl Fn(&State) -> Option<T>) -> T {
         loop {
-            let mut idle = std::pin::pin!(self.idle.notified());
+            let mut gone = std::pin::pin!(self.task_gone.notified());
             // Listening begins before the look: an end in between is seen.
-            idle.as_mut().enable();
-            {
-                let state = self.state.lock();
-                if state.tasks.is_empty() {
-                    return state.cancelled;
-                }
+            gone.as_mut().enable();
+            if let Some(found) = found(&self.state.lock()) {
+                return found;
             }
-            idle.await;
+            gone.await;
         }
     }
 
@@ -328,7 +377,7 @@ impl Trace {
             state.phase = Phase::Forgotten;
             drop(state);
             self.leave_table();
-        } else if self.settlement == Settlement::OnReply && state.succeeded {
+        } else if state.settlement == Settlement::OnReply && state.succeeded {
             drop(state);
             if let Some(table) = self.table.upgrade()
                 && let Some(trace) = table.get(self.id())
@@ -368,12 +417,12 @@ impl State {
         matches!(self.phase, Phase::Open)
             && self.tasks.is_empty()
             && self.holders == 0
-            && self.children.iter().all(|child| child.is_resting())
+            && self.children.iter().all(|child| child.trace.is_resting())
     }
 
     fn has_journal(&self, id: &TraceId) -> bool {
         self.touched.iter().any(|engram| engram.journaled(id) > 0)
-            || self.children.iter().any(|child| child.has_journal())
+            || self.children.iter().any(|child| child.trace.has_journal())
     }
 }
 
@@ -423,12 +472,19 @@ impl TraceTable {
                     trace: id.clone(),
                     fence: Fence::default(),
                 },
-                settlement,
                 parent: parent.map(Arc::downgrade),
-                depth: parent.map_or(0, |parent| parent.depth.saturating_add(1)),
                 table: Arc::downgrade(self),
-                state: Mutex::default(),
-                idle: Notify::new(),
+                state: Mutex::new(State {
+                    phase: Phase::Open,
+                    settlement,
+                    tasks: Vec::new(),
+                    holders: 0,
+                    touched: Vec::new(),
+                    children: Vec::new(),
+                    cancelled: 0,
+                    succeeded: false,
+                }),
+                task_gone: Notify::new(),
             })
         });
         Ok(Arc::clone(trace))

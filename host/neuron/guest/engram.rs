@@ -61,6 +61,7 @@ fn query(query: wit::Query, options: &wit::RecallOptions) -> Result<Query, Strin
     }
     let filters = options.filters.as_ref();
     Ok(Query {
+        id: optional_id("query.id", query.id)?,
         text: query.text,
         tag: query.tag,
         merge_key: query.merge_key,
@@ -105,25 +106,23 @@ fn result(recalled: Recalled, took_ms: u64) -> wit::RecallResult {
     }
 }
 
-fn imprint(op: Op, entry: wit::Entry, options: &wit::ImprintOptions) -> Result<Imprint, String> {
-    let id = match entry.id {
-        Some(id) => Some(
-            id.parse::<EntryId>()
-                .map_err(|error| format!("entry.id: {error}"))?,
-        ),
-        None => None,
-    };
+fn optional_id(what: &str, id: Option<String>) -> Result<Option<EntryId>, String> {
+    id.map(|id| id.parse().map_err(|error| format!("{what}: {error}")))
+        .transpose()
+}
+
+fn imprint(op: Op, entry: wit::Entry) -> Result<Imprint, String> {
     Ok(Imprint {
         op,
         entry: Draft {
-            id,
+            id: optional_id("entry.id", entry.id)?,
             content: parse("entry.content", &entry.content)?,
             tags: entry.tags,
             meta: parse_object("entry.meta", &entry.meta)?,
             embedding: entry.embedding,
         },
-        merge_key: options.merge_key.clone(),
-        idempotency_key: options.idempotency_key.clone(),
+        merge_key: entry.merge_key,
+        idempotency_key: entry.idempotency_key,
     })
 }
 
@@ -164,7 +163,7 @@ async fn imprint_one(
     options: &wit::ImprintOptions,
 ) -> Imprinted {
     let watch = environment.clock().stopwatch();
-    let imprint = imprint(op, entry, options).map_err(wit::EngramError::Invalid)?;
+    let imprint = imprint(op, entry).map_err(wit::EngramError::Invalid)?;
     let deadline = millis(options.deadline_ms);
     let written = environment
         .imprint(binding, imprint, options.await_ack, deadline)

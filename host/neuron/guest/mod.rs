@@ -28,6 +28,8 @@ pub(super) struct Guest {
     pub(super) fuel_charged: u64,
     /// Calls so far.
     pub(super) host_calls: u64,
+    /// Whether the guest's own code could be called yet.
+    pub(super) instantiated: bool,
     /// What the guest said when it panicked.
     pub(super) panic: Option<String>,
     host_call_limit: u64,
@@ -52,6 +54,7 @@ impl Guest {
             limiter,
             fuel_charged: 0,
             host_calls: 0,
+            instantiated: false,
             panic: None,
             host_call_limit: limits.host_calls,
             table,

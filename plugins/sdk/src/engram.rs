@@ -161,12 +161,20 @@ impl Query {
     /// Matches every entry.
     pub fn new() -> Self {
         Self(wire::Query {
+            id: None,
             text: None,
             tag: None,
             merge_key: None,
             embedding: None,
             top_k: None,
         })
+    }
+
+    /// The entry with this id.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.0.id = Some(id.into());
+        self
     }
 
     /// Case-insensitive substring of the content's text.
@@ -367,6 +375,8 @@ impl Entry {
             tags: Vec::new(),
             meta: "{}".to_owned(),
             embedding: None,
+            merge_key: None,
+            idempotency_key: None,
         }))
     }
 
@@ -406,6 +416,25 @@ impl Entry {
     pub fn embedding(mut self, embedding: impl Into<Vec<f32>>) -> Self {
         if let Ok(entry) = &mut self.0 {
             entry.embedding = Some(embedding.into());
+        }
+        self
+    }
+
+    /// The key by which a later `merge`, `upsert` or `delete` finds the entry.
+    #[must_use]
+    pub fn merge_key(mut self, merge_key: impl Into<String>) -> Self {
+        if let Ok(entry) = &mut self.0 {
+            entry.merge_key = Some(merge_key.into());
+        }
+        self
+    }
+
+    /// A second imprint with the same key answers as the first did and writes
+    /// nothing.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        if let Ok(entry) = &mut self.0 {
+            entry.idempotency_key = Some(key.into());
         }
         self
     }
@@ -451,16 +480,15 @@ impl Imprint<'_> {
         self
     }
 
-    /// The key by which a later `merge`, `upsert` or `delete` finds the entry.
+    /// As [`Entry::merge_key`].
     pub fn merge_key(mut self, merge_key: impl Into<String>) -> Self {
-        self.options.merge_key = Some(merge_key.into());
+        self.entry = self.entry.merge_key(merge_key);
         self
     }
 
-    /// A second imprint with the same key answers as the first did and writes
-    /// nothing.
+    /// As [`Entry::idempotency_key`].
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.options.idempotency_key = Some(key.into());
+        self.entry = self.entry.idempotency_key(key);
         self
     }
 
