@@ -129,7 +129,7 @@ impl Binding {
             await_ack: true,
             ..no_options()
         };
-        let answers = wire::imprint_many(&self.name, op, &entries, &options);
+        let answers = wire::imprint_many(&self.name, op, &entries, options);
         Ok(answers
             .into_iter()
             .map(|answer| receipt_of(answer?))
@@ -524,7 +524,7 @@ impl Imprint<'_> {
             &self.binding.name,
             self.op,
             &entry,
-            &self.options,
+            self.options,
         )?)
     }
 }
@@ -566,10 +566,8 @@ fn receipt_of(receipt: Option<wire::Receipt>) -> Result<Receipt, Error> {
 
 fn no_options() -> wire::ImprintOptions {
     wire::ImprintOptions {
-        merge_key: None,
         await_ack: false,
         deadline_ms: None,
-        idempotency_key: None,
     }
 }
 
@@ -596,8 +594,6 @@ mod tests {
             .idempotency_key("once")
             .deadline_ms(9);
         assert_eq!(imprint.op, Op::Upsert);
-        assert_eq!(imprint.options.merge_key.as_deref(), Some("doc#1"));
-        assert_eq!(imprint.options.idempotency_key.as_deref(), Some("once"));
         assert_eq!(imprint.options.deadline_ms, Some(9));
         let entry = imprint.entry.into_wire().unwrap();
         assert_eq!(
@@ -608,6 +604,8 @@ mod tests {
             (entry.tags, entry.embedding),
             (vec!["doc".to_owned()], Some(vec![1.0, 0.0]))
         );
+        assert_eq!(entry.merge_key.as_deref(), Some("doc#1"));
+        assert_eq!(entry.idempotency_key.as_deref(), Some("once"));
     }
 
     #[test]
