@@ -57,8 +57,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// In words, for clap to show behind the option.
 pub(super) fn count(text: &str) -> Result<u64, String> {
-    digits(text)
-        .ok_or_else(|| "write a whole number, for example 5000000 or 5_000_000".to_owned())
+    digits(text).ok_or_else(|| "write a whole number, for example 5000000 or 5_000_000".to_owned())
 }
 
 /// Digits with `_` between them; nothing that `parse` would take beside.
@@ -156,7 +155,19 @@ mod tests {
         let hint =
             "write a number and one of B, KiB, MiB, GiB, kB, MB, GB, for example 512KiB or 64MiB";
         for text in [
-            "", "MiB", "64M", "64mib", "-1", "+1", "1e3", "0x10", "1.", ".5", "1.2.3", "_1", "ten",
+            "",
+            "MiB",
+            "64M",
+            "64mib",
+            "-1",
+            "+1",
+            "1e3",
+            "0x10",
+            "1.",
+            ".5",
+            "1.2.3",
+            "_1",
+            "ten",
             "1.0000000001GiB",
         ] {
             assert_eq!(size(text), Err(hint.to_owned()), "{text}");
@@ -188,10 +199,7 @@ mod tests {
         for text in ["", "30", "s", "half an hour", "30 parsecs"] {
             assert_eq!(duration(text), Err(hint.to_owned()), "{text}");
         }
-        assert_eq!(
-            duration("-5s"),
-            Err("time cannot be negative".to_owned())
-        );
+        assert_eq!(duration("-5s"), Err("time cannot be negative".to_owned()));
     }
 
     #[test]
@@ -199,7 +207,17 @@ mod tests {
         assert_eq!(count("5_000_000"), Ok(5_000_000));
         assert_eq!(count("18446744073709551615"), Ok(u64::MAX));
         let hint = "write a whole number, for example 5000000 or 5_000_000";
-        for text in ["", "_", "_1", "1_", "-1", "+1", "1.0", "1e9", "18446744073709551616"] {
+        for text in [
+            "",
+            "_",
+            "_1",
+            "1_",
+            "-1",
+            "+1",
+            "1.0",
+            "1e9",
+            "18446744073709551616",
+        ] {
             assert_eq!(count(text), Err(hint.to_owned()), "{text}");
         }
     }

@@ -1,8 +1,10 @@
 //! The command line: one file a verb. Nothing imports this room.
 
+mod args;
 mod bench;
 mod demo;
 mod exit;
+mod log;
 mod paths;
 mod run;
 mod silent;

@@ -1,11 +1,350 @@
-//! `soma run`.
+//! `soma run`: one task on any neuron component.
 
-use super::{Exit, Failed};
+mod report;
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use self::report::Report;
+use super::{Exit, Failed, args, log, paths};
+use crate::{
+    Host, HostError,
+    engram::{Engram, MemoryEngram, VectorEngram},
+    neuron::{Grants, Interface, Limits, LoadError, Plugin, SandboxError},
+    orchestration::{Access, Answer, Dispatch, Neuron, TenantHandle},
+    signal::Object,
+    tenant::Quotas,
+};
+
+/// Shown under `soma run --help`.
+const EXAMPLES: &str = "\
+Examples:
+  One task, with its reply and what it cost:
+    soma run target/neurons/echo.wasm --input '{\"greeting\": \"hello\"}'
+
+  A neuron that keeps something in an engram, and what is in it afterwards:
+    soma run target/neurons/generator.wasm --engram calls --show-engrams \\
+      --input '{\"question\": \"what is a saga?\"}'
+
+Log lines of the neuron go to standard error; SOMA_LOG filters them
+(for example SOMA_LOG=neuron=debug).
+
+Exit codes:
+  0  the neuron answered: a result, a question back or a request for leave
+  1  it answered with an ERROR
+  2  the arguments make no sense
+  3  a file is missing or unreadable, or the component was refused
+  4  the time ran out
+  5  the host itself could not start";
 
 /// Arguments of `soma run`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The component file
+    component: PathBuf,
 
-pub(super) fn main(_args: &Args) -> Result<Exit, Failed> {
-    Err(Failed::new(Exit::Host, "not built in"))
+    /// Input of the task: a JSON object
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    input: String,
+
+    /// Read the input from this file, `-` for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    input_file: Option<PathBuf>,
+
+    /// CPU budget in fuel units, about one a wasm instruction
+    #[arg(long, value_name = "UNITS", default_value = "10_000_000_000", value_parser = args::count)]
+    fuel: u64,
+
+    /// Most memory, all memories and tables of the task together
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = args::size)]
+    memory: usize,
+
+    /// Most time until the reply, waits included
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = args::duration)]
+    timeout: Duration,
+
+    /// Most calls to the host
+    #[arg(long, value_name = "N", default_value = "1_000_000", value_parser = args::count)]
+    host_calls: u64,
+
+    /// Let it import this interface: engram, synapse, clock, log and random are
+    /// granted anyway, orchestration is not
+    #[arg(long = "grant", value_name = "NAME")]
+    grants: Vec<Interface>,
+
+    /// Grant nothing but what `--grant` names
+    #[arg(long)]
+    no_default_grants: bool,
+
+    /// Bind a fresh engram under this name, to read and write: NAME or
+    /// NAME=memory holds entries, NAME=vector:DIM entries with embeddings
+    #[arg(long = "engram", value_name = "NAME[=KIND]")]
+    engrams: Vec<EngramSpec>,
+
+    /// Show what the engrams hold afterwards
+    #[arg(long)]
+    show_engrams: bool,
+
+    /// Write one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+
+    /// Show information lines of the log too
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// An engram as the command line asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct EngramSpec {
+    name: String,
+    /// Numbers in each embedding, for an engram that holds them.
+    dimension: Option<usize>,
+}
+
+impl FromStr for EngramSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, kind) = text.split_once('=').unwrap_or((text, "memory"));
+        if name.is_empty() {
+            return Err("the name is missing, for example `notes` or `notes=memory`".to_owned());
+        }
+        let dimension = match kind.split_once(':') {
+            None if kind == "memory" => None,
+            Some(("vector", dimension)) => {
+                let dimension: Option<usize> = dimension.parse().ok();
+                let usable = dimension.filter(|dimension| (1..=65_536).contains(dimension));
+                Some(usable.ok_or("the dimension is a number from 1 to 65536")?)
+            }
+            _ => {
+                return Err(format!(
+                    "`{kind}` is no kind of engram; there are `memory` and `vector:DIM`"
+                ));
+            }
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            dimension,
+        })
+    }
+}
+
+impl EngramSpec {
+    fn create(&self, tenant: &TenantHandle) -> Arc<dyn Engram> {
+        let name = self.name.as_str();
+        let (clock, ids) = (tenant.clock().clone(), tenant.ids().clone());
+        let ledger = Arc::clone(tenant.tenant()) as _;
+        match self.dimension {
+            None => tenant.add_engram(MemoryEngram::new(name, clock, ids, ledger)),
+            Some(dimension) => {
+                tenant.add_engram(VectorEngram::new(name, dimension, clock, ids, ledger))
+            }
+        }
+    }
+}
+
+pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
+    log::start(args.verbose)?;
+    let input = args.input()?;
+    let host = start_host()?;
+    let plugin = host
+        .load_file(&args.component, &args.grants())
+        .map_err(|error| refused(&args.component, &error))?;
+    let tenant = host
+        .add_tenant("cli", Quotas::default())
+        .map_err(|error| Failed::new(Exit::Host, error))?;
+    let engrams: Vec<_> = args
+        .engrams
+        .iter()
+        .map(|spec| spec.create(&tenant))
+        .collect();
+    tenant.register(args.neuron(Arc::clone(&plugin), &engrams));
+    let task = Dispatch::to_neuron(args.name()).input(Value::Object(input));
+    let answer = host.run(one_task(tenant, task))?;
+    let report = Report::new(answer, args.timeout);
+    let contents = if args.show_engrams {
+        host.run(async move { report::contents(&engrams).await })?
+    } else {
+        Vec::new()
+    };
+    report.print(&plugin, &contents, args.json)
+}
+
+impl Args {
+    fn input(&self) -> Result<Object, Failed> {
+        let (text, place) = match self.input_file.as_deref() {
+            None => (self.input.clone(), "--input".to_owned()),
+            Some(path) if path == Path::new("-") => {
+                let mut text = String::new();
+                let read = io::stdin().read_to_string(&mut text);
+                read.map_err(|error| unreadable("standard input", &error))?;
+                (text, "standard input".to_owned())
+            }
+            Some(path) => {
+                let place = path.display().to_string();
+                let text = fs::read_to_string(path).map_err(|error| unreadable(&place, &error))?;
+                (text, place)
+            }
+        };
+        // What was typed is an argument, what was read is a file.
+        let exit = if self.input_file.is_some() {
+            Exit::Input
+        } else {
+            Exit::Usage
+        };
+        let wanted = "the input of a task is a JSON object, for example {\"question\": \"why?\"}";
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(input)) => Ok(input),
+            Ok(_) => {
+                Err(Failed::new(exit, format!("{place} is JSON, but no object")).advise(wanted))
+            }
+            Err(error) => {
+                Err(Failed::new(exit, format!("{place} is not JSON: {error}")).advise(wanted))
+            }
+        }
+    }
+
+    fn grants(&self) -> Grants {
+        let base = if self.no_default_grants {
+            Grants::none()
+        } else {
+            Grants::default()
+        };
+        self.grants
+            .iter()
+            .fold(base, |grants, interface| grants.with(*interface))
+    }
+
+    /// The neuron's id: the name of its file.
+    fn name(&self) -> Arc<str> {
+        let stem = self.component.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into()
+    }
+
+    fn neuron(&self, plugin: Arc<Plugin>, engrams: &[Arc<dyn Engram>]) -> Neuron {
+        let limits = Limits {
+            fuel: self.fuel,
+            memory_bytes: self.memory,
+            wall: self.timeout,
+            host_calls: self.host_calls,
+            ..Limits::default()
+        };
+        let neuron = Neuron::new(self.name(), plugin).limits(limits);
+        engrams.iter().fold(neuron, |neuron, engram| {
+            neuron.bind(
+                engram.id().to_string(),
+                Arc::clone(engram),
+                Access::ReadWrite,
+            )
+        })
+    }
+}
+
+/// A small host with the code cache, or without where there can be none.
+fn start_host() -> Result<Host, Failed> {
+    let builder = || Host::builder().instances(64);
+    let cached = match paths::code_cache() {
+        Some(directory) => builder().code_cache(directory).build(),
+        None => builder().build(),
+    };
+    let host = match cached {
+        Err(HostError::Sandbox(SandboxError::Cache(error))) => {
+            tracing::warn!(%error, "compiled code is not kept");
+            builder().build()
+        }
+        other => other,
+    };
+    host.map_err(|error| Failed::new(Exit::Host, error))
+}
+
+/// The limit on the task ends it in time and tells what it used: the wait for
+/// its reply needs no bound of its own.
+async fn one_task(tenant: TenantHandle, task: Dispatch) -> Result<Answer, Failed> {
+    let answer = tenant.dispatch_and_wait(task, Duration::MAX).await;
+    answer.map_err(|error| Failed::new(Exit::Host, error))
+}
+
+fn unreadable(place: &str, error: &io::Error) -> Failed {
+    Failed::new(Exit::Input, format!("cannot read {place}: {error}"))
+}
+
+/// Why the component does not run here, and what to do about it.
+fn refused(path: &Path, error: &LoadError) -> Failed {
+    let exit = match error {
+        LoadError::Sandbox(_) => Exit::Host,
+        _ => Exit::Input,
+    };
+    let message = match error {
+        LoadError::Read { .. } | LoadError::Sandbox(_) => error.to_string(),
+        _ => format!("{} was refused: {error}", path.display()),
+    };
+    let failed = Failed::new(exit, message);
+    match error {
+        LoadError::Read { .. } => failed.advise(
+            "give the path of a component file; \
+             `cargo xtask neurons` builds this repository's into target/neurons",
+        ),
+        LoadError::NotGranted { interface, .. } => failed.advise(format!(
+            "if it may have that, add `--grant {}`",
+            interface.name()
+        )),
+        LoadError::UnknownImport(import) if import.starts_with("wasi:") => failed.advise(
+            "build it for wasm32-unknown-unknown, which imports nothing of WASI (docs/neurons.md)",
+        ),
+        LoadError::NoHandler | LoadError::Mismatch(_) => {
+            failed.advise("build it with the `soma-neuron` crate or from wit/ (docs/neurons.md)")
+        }
+        _ => failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn an_engram_is_a_name_and_a_kind() {
+        let spec = |text: &str| text.parse::<EngramSpec>().unwrap();
+        assert_eq!(spec("notes"), spec("notes=memory"));
+        assert_eq!(spec("notes").dimension, None);
+        let vector = spec("docs=vector:16");
+        assert_eq!((vector.name.as_str(), vector.dimension), ("docs", Some(16)));
+    }
+
+    #[test]
+    fn an_engram_that_makes_no_sense_is_told_what_would() {
+        let told = |text: &str| text.parse::<EngramSpec>().unwrap_err();
+        assert_eq!(
+            told("=memory"),
+            "the name is missing, for example `notes` or `notes=memory`"
+        );
+        assert_eq!(
+            told("notes=disk"),
+            "`disk` is no kind of engram; there are `memory` and `vector:DIM`"
+        );
+        for text in [
+            "docs=vector:",
+            "docs=vector:0",
+            "docs=vector:x",
+            "docs=vector:65537",
+        ] {
+            assert_eq!(told(text), "the dimension is a number from 1 to 65536");
+        }
+        assert_eq!(
+            told("docs=vector"),
+            "`vector` is no kind of engram; there are `memory` and `vector:DIM`"
+        );
+    }
 }
