@@ -35,6 +35,7 @@ impl Clock {
     /// them.
     #[must_use]
     pub fn system(timers: tokio::runtime::Handle) -> Self {
+        timers.spawn(keep_awake());
         Clock(Kind::System {
             origin: Instant::now(),
             timers,
@@ -98,6 +99,16 @@ impl Clock {
     #[must_use]
     pub fn stopwatch(&self) -> Stopwatch {
         Stopwatch::start()
+    }
+}
+
+/// Setting the only timer of a runtime wakes its driver, a system call; while
+/// this one is pending only timers that are due before it do. Ends with the
+/// runtime.
+async fn keep_awake() {
+    const BEAT: Duration = Duration::from_millis(20);
+    loop {
+        tokio::time::sleep(BEAT).await;
     }
 }
 

@@ -1,20 +1,20 @@
-//! From a request to a running task, and from its end to its reply.
+//! From a request to a task that is entered into its trace.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Core, TenantState,
-    context::TaskContext,
-    pathway::{Answer, Listener, Pathway, Scope, WaitError},
-    registry::{Neuron, Target},
+    pathway::{Listener, Pathway, Scope, WaitError},
+    registry::Target,
+    task::{RunningTask, Worker},
     trace::{Refused, Settlement, TaskEnd, Trace},
 };
 use crate::{
-    neuron::{End, Ended, Limits, Reply, Surroundings, TaskControl, TaskInput, Usage},
-    signal::{self, Directed, Object, Payload, Signal, SignalId, TraceId},
-    tenant::{Overloaded, Permit, Waiting},
+    neuron::{Limits, TaskControl},
+    signal::{self, Object, Payload, Signal, SignalId, TraceId},
+    tenant::{Overloaded, Waiting},
 };
 
 /// A task to be started.
@@ -50,6 +50,41 @@ impl Dispatch {
     /// A task for the neuron with this id.
     pub fn to_neuron(id: impl Into<Arc<str>>) -> Self {
         Self::to(Target::neuron(id))
+    }
+
+    /// Answers a CLARIFICATION: the neuron that asked gets a new task on the
+    /// same trace, with the question and the answer in `input.clarification`
+    /// (reference: cosmonapse, section 1.2). `None` for any other signal.
+    pub fn answering(asked: &Signal, answer: Value) -> Option<Self> {
+        let Payload::Clarification(question) = &asked.payload else {
+            return None;
+        };
+        let input = json!({"clarification": {"question": question.question, "answer": answer}});
+        Self::in_reply(asked, input)
+    }
+
+    /// Decides on a PERMISSION: the neuron that asked gets a new task on the
+    /// same trace, with the decision in `input.permission`. `None` for any
+    /// other signal.
+    pub fn deciding(asked: &Signal, granted: bool, reason: Option<&str>) -> Option<Self> {
+        let Payload::Permission(request) = &asked.payload else {
+            return None;
+        };
+        let mut decision = json!({"action": request.action, "granted": granted});
+        if let (Some(reason), Value::Object(decision)) = (reason, &mut decision) {
+            decision.insert("reason".to_owned(), reason.into());
+        }
+        Self::in_reply(asked, json!({"permission": decision}))
+    }
+
+    fn in_reply(asked: &Signal, input: Value) -> Option<Self> {
+        let neuron = asked.directed.as_ref()?.id.as_ref()?;
+        let dispatch = Self::to_neuron(Arc::clone(neuron)).input(input);
+        Some(
+            dispatch
+                .on_trace(asked.trace_id.clone())
+                .parent(asked.id.clone()),
+        )
     }
 
     /// The input: a JSON object.
@@ -283,203 +318,5 @@ impl Core {
             self.publish(&worker.tenant, &worker.task);
         })?;
         Ok(trace)
-    }
-}
-
-/// A task and all that it takes to run it.
-struct Worker {
-    core: Arc<Core>,
-    tenant: Arc<TenantState>,
-    neuron: Arc<Neuron>,
-    task: Arc<Signal>,
-    attempt: u32,
-    context: Vec<Value>,
-    limits: Option<Limits>,
-    listener: Arc<Listener>,
-    control: Arc<TaskControl>,
-    depth: u32,
-    /// Whether an output is followed by a FINAL.
-    finalize: bool,
-}
-
-impl Worker {
-    /// The input, shared with the published TASK.
-    fn input(&self) -> &Object {
-        static NONE: LazyLock<Object> = LazyLock::new(Object::new);
-        match &self.task.payload {
-            Payload::Task(request) => &request.input,
-            _ => &NONE,
-        }
-    }
-}
-
-/// A task that is entered into its trace. However it goes away, the trace
-/// learns of it.
-struct RunningTask {
-    worker: Worker,
-    trace: Arc<Trace>,
-    end: TaskEnd,
-}
-
-impl Drop for RunningTask {
-    fn drop(&mut self) {
-        self.worker.listener.close();
-        let Worker { task, control, .. } = &self.worker;
-        self.trace.end_task(&task.id, control, self.end);
-    }
-}
-
-impl RunningTask {
-    async fn run(mut self, admission: Waiting) {
-        let permit = tokio::select! {
-            biased;
-            () = self.worker.control.stopped() => None,
-            permit = admission => permit,
-        };
-        let ended = match permit {
-            Some(permit) => self.work(permit).await,
-            // Stopped while it waited, or the host is shutting down.
-            None => Ended {
-                result: Err(End::Stopped),
-                usage: Usage::default(),
-            },
-        };
-        self.end = self.reply(ended).await;
-    }
-
-    /// Runs the neuron.
-    async fn work(&self, permit: Permit) -> Ended {
-        let worker = &self.worker;
-        let context = TaskContext::new(
-            Arc::clone(&worker.core),
-            Arc::clone(&worker.tenant),
-            Arc::clone(&self.trace),
-            Arc::clone(&worker.neuron),
-            &worker.task,
-            worker.depth,
-            Arc::clone(&worker.listener),
-            permit,
-        );
-        let input = TaskInput {
-            id: &worker.task.id,
-            trace_id: &worker.task.trace_id,
-            neuron: &worker.neuron.id,
-            attempt: worker.attempt,
-            input: worker.input(),
-            context: &worker.context,
-        };
-        let surroundings = Surroundings {
-            environment: Arc::new(context),
-            governor: Arc::clone(&worker.tenant.tenant) as _,
-            limits: worker.limits.as_ref().unwrap_or(&worker.neuron.limits),
-            control: &worker.control,
-        };
-        let sandbox = &worker.core.sandbox;
-        sandbox
-            .run(&worker.neuron.plugin, input, surroundings)
-            .await
-    }
-
-    /// Publishes the one reply of the task; with STOP of its trace it has none.
-    async fn reply(&self, ended: Ended) -> TaskEnd {
-        let Ended { result, usage } = ended;
-        let (payload, route) = match result {
-            Err(end) => {
-                let code = end.code().to_owned();
-                let recoverable = end.recoverable();
-                let error = signal::ErrorReport::new(code, end.to_string(), recoverable);
-                (Payload::from(error), None)
-            }
-            Ok(reply) => payload_of(reply),
-        };
-        let result = match &payload {
-            Payload::AgentOutput(reply) => Some(&reply.output),
-            _ => None,
-        };
-        let end = if result.is_some() {
-            TaskEnd::Output
-        } else {
-            TaskEnd::Other
-        };
-        let result = result.filter(|_| self.worker.finalize).cloned();
-        let Some(reply) = self.publish(&self.worker.task.id, payload, route.as_ref()) else {
-            return TaskEnd::Cancelled;
-        };
-        let mut last = reply;
-        if let Some(result) = result {
-            self.worker.listener.deliver(&last);
-            let payload = signal::Final::new(result).into();
-            let Some(last_word) = self.publish(&last.id, payload, None) else {
-                return end;
-            };
-            last = last_word;
-            self.trace.commit().await;
-        }
-        self.worker.listener.answer(Answer {
-            signal: last,
-            route,
-            usage,
-        });
-        end
-    }
-
-    /// Publishes a signal in the neuron's name; `None` once STOP has begun.
-    fn publish(
-        &self,
-        parent: &SignalId,
-        payload: Payload,
-        route: Option<&Arc<str>>,
-    ) -> Option<Arc<Signal>> {
-        let Worker {
-            core,
-            tenant,
-            neuron,
-            ..
-        } = &self.worker;
-        let from = Directed::to(Arc::clone(&neuron.id));
-        let mut signal =
-            core.signal_value(self.trace.id(), Some(parent.clone()), Some(from), payload);
-        if let Some(route) = route {
-            signal
-                .meta
-                .insert("route".to_owned(), Value::from(route.to_string()));
-        }
-        let signal = Arc::new(signal);
-        self.trace
-            .while_open(|| core.publish(tenant, &signal))
-            .ok()?;
-        Some(signal)
-    }
-}
-
-/// The wire's form of a reply, and the route beside it.
-fn payload_of(reply: Reply) -> (Payload, Option<Arc<str>>) {
-    match reply {
-        Reply::Output { value, route } => {
-            // The wire has objects only (reference: cosmonapse, section 1.1).
-            let output = match value {
-                Value::Object(output) => output,
-                other => Object::from_iter([("value".to_owned(), other)]),
-            };
-            let route = route.map(Arc::from);
-            (signal::AgentOutput::new(output).into(), route)
-        }
-        Reply::Clarification { question, context } => {
-            let mut asked = signal::Clarification::new(question);
-            asked.context = context;
-            (asked.into(), None)
-        }
-        Reply::Permission {
-            action,
-            scope,
-            reason,
-            context,
-        } => {
-            let mut asked = signal::Permission::new(action);
-            asked.scope = scope.map(Value::Object);
-            asked.reason = reason;
-            asked.context = context;
-            (asked.into(), None)
-        }
     }
 }

@@ -3,9 +3,10 @@
 //! Knows neurons, engrams, tenants and the bus; knows no flow.
 //!
 //! Every task belongs to a trace and is reachable from its tenant's trace
-//! table: `trace` holds that promise, `dispatch` runs a task, `pathway` is the
-//! caller's end of it, `stop` ends a trace, `retry` strings attempts together,
-//! `context` and `guest` answer a running neuron's host calls.
+//! table: `trace` holds that promise, `dispatch` starts a task, `task` runs it,
+//! `pathway` is the caller's end of it, `stop` ends a trace, `retry` strings
+//! attempts together, `context` and `guest` answer a running neuron's host
+//! calls.
 
 mod context;
 mod dispatch;
@@ -14,6 +15,7 @@ mod pathway;
 mod registry;
 mod retry;
 mod stop;
+mod task;
 mod tenant;
 mod trace;
 

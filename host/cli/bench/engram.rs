@@ -31,7 +31,11 @@ pub(super) fn rollback(bench: &Bench, report: &mut Report) -> Result<(), Failed>
                 }
                 figures
             });
-            let kind = if overwritten { "overwritten" } else { "created" };
+            let kind = if overwritten {
+                "overwritten"
+            } else {
+                "created"
+            };
             let name = format!("rollback of {writes} {kind}, per write");
             report.line(&Measure::times(name, &per_write));
         }
@@ -56,7 +60,12 @@ fn upsert(key: u32, value: u32) -> Imprint {
 
 fn engram(tenant: &TenantHandle) -> MemoryEngram {
     let ledger = Arc::new(Unmetered);
-    MemoryEngram::new("bench", tenant.clock().clone(), tenant.ids().clone(), ledger)
+    MemoryEngram::new(
+        "bench",
+        tenant.clock().clone(),
+        tenant.ids().clone(),
+        ledger,
+    )
 }
 
 fn scope(tenant: &TenantHandle) -> WriteScope {

@@ -32,7 +32,10 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<(), Failed> 
         .and_then(|alone| Ok((alone, beside?)))
         .map_err(|error| Failed::new(Exit::Failed, error))?;
     report.line(&Measure::times("dispatch at 2 000 a second, alone", &alone));
-    report.line(&Measure::times("the same beside 1 % spinning guests", &beside));
+    report.line(&Measure::times(
+        "the same beside 1 % spinning guests",
+        &beside,
+    ));
     Ok(())
 }
 

@@ -44,7 +44,10 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<(), Failed> 
     }
     let mut start = Figures::default();
     start.push(watch.elapsed() / live);
-    report.line(&Measure::times(format!("start of {live} waiting neurons, each"), &start));
+    report.line(&Measure::times(
+        format!("start of {live} waiting neurons, each"),
+        &start,
+    ));
     // The last ones get to their host call.
     std::thread::sleep(Duration::from_millis(200));
     let mut memory = Figures::default();
@@ -63,7 +66,10 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<(), Failed> 
     });
     let mut stop = Figures::default();
     stop.push(watch.elapsed() / live);
-    report.line(&Measure::times(format!("STOP of {live} waiting neurons, each"), &stop));
+    report.line(&Measure::times(
+        format!("STOP of {live} waiting neurons, each"),
+        &stop,
+    ));
     Ok(())
 }
 

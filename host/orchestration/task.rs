@@ -1,0 +1,217 @@
+//! A task from admission to its one reply.
+
+use std::sync::{Arc, LazyLock};
+
+use serde_json::Value;
+
+use super::{
+    Core, TenantState,
+    context::TaskContext,
+    pathway::{Answer, Listener},
+    registry::Neuron,
+    trace::{TaskEnd, Trace},
+};
+use crate::{
+    neuron::{End, Ended, Limits, Reply, Surroundings, TaskControl, TaskInput, Usage},
+    signal::{self, Directed, Object, Payload, Signal, SignalId},
+    tenant::{Permit, Waiting},
+};
+
+/// A task and all that it takes to run it.
+pub(super) struct Worker {
+    pub(super) core: Arc<Core>,
+    pub(super) tenant: Arc<TenantState>,
+    pub(super) neuron: Arc<Neuron>,
+    pub(super) task: Arc<Signal>,
+    pub(super) attempt: u32,
+    pub(super) context: Vec<Value>,
+    pub(super) limits: Option<Limits>,
+    pub(super) listener: Arc<Listener>,
+    pub(super) control: Arc<TaskControl>,
+    pub(super) depth: u32,
+    /// Whether an output is followed by a FINAL.
+    pub(super) finalize: bool,
+}
+
+impl Worker {
+    /// The input, shared with the published TASK.
+    fn input(&self) -> &Object {
+        static NONE: LazyLock<Object> = LazyLock::new(Object::new);
+        match &self.task.payload {
+            Payload::Task(request) => &request.input,
+            _ => &NONE,
+        }
+    }
+}
+
+/// A task that is entered into its trace. However it goes away, the trace
+/// learns of it.
+pub(super) struct RunningTask {
+    pub(super) worker: Worker,
+    pub(super) trace: Arc<Trace>,
+    pub(super) end: TaskEnd,
+}
+
+impl Drop for RunningTask {
+    fn drop(&mut self) {
+        self.worker.listener.close();
+        let Worker { task, control, .. } = &self.worker;
+        self.trace.end_task(&task.id, control, self.end);
+    }
+}
+
+impl RunningTask {
+    /// Waits for its turn, runs the neuron and replies.
+    pub(super) async fn run(mut self, admission: Waiting) {
+        let permit = tokio::select! {
+            biased;
+            () = self.worker.control.stopped() => None,
+            permit = admission => permit,
+        };
+        let ended = match permit {
+            Some(permit) => self.work(permit).await,
+            // Stopped while it waited, or the host is shutting down.
+            None => Ended {
+                result: Err(End::Stopped),
+                usage: Usage::default(),
+            },
+        };
+        self.end = self.reply(ended).await;
+    }
+
+    /// Runs the neuron.
+    async fn work(&self, permit: Permit) -> Ended {
+        let worker = &self.worker;
+        let context = TaskContext::new(
+            Arc::clone(&worker.core),
+            Arc::clone(&worker.tenant),
+            Arc::clone(&self.trace),
+            Arc::clone(&worker.neuron),
+            &worker.task,
+            worker.depth,
+            Arc::clone(&worker.listener),
+            permit,
+        );
+        let input = TaskInput {
+            id: &worker.task.id,
+            trace_id: &worker.task.trace_id,
+            neuron: &worker.neuron.id,
+            attempt: worker.attempt,
+            input: worker.input(),
+            context: &worker.context,
+        };
+        let surroundings = Surroundings {
+            environment: Arc::new(context),
+            governor: Arc::clone(&worker.tenant.tenant) as _,
+            limits: worker.limits.as_ref().unwrap_or(&worker.neuron.limits),
+            control: &worker.control,
+        };
+        let sandbox = &worker.core.sandbox;
+        sandbox
+            .run(&worker.neuron.plugin, input, surroundings)
+            .await
+    }
+
+    /// Publishes the one reply of the task; with STOP of its trace it has none.
+    async fn reply(&self, ended: Ended) -> TaskEnd {
+        let Ended { result, usage } = ended;
+        let (payload, route) = match result {
+            Err(end) => {
+                let code = end.code().to_owned();
+                let recoverable = end.recoverable();
+                let error = signal::ErrorReport::new(code, end.to_string(), recoverable);
+                (Payload::from(error), None)
+            }
+            Ok(reply) => payload_of(reply),
+        };
+        let result = match &payload {
+            Payload::AgentOutput(reply) => Some(&reply.output),
+            _ => None,
+        };
+        let end = if result.is_some() {
+            TaskEnd::Output
+        } else {
+            TaskEnd::Other
+        };
+        let result = result.filter(|_| self.worker.finalize).cloned();
+        let Some(reply) = self.publish(&self.worker.task.id, payload, route.as_ref()) else {
+            return TaskEnd::Cancelled;
+        };
+        let mut last = reply;
+        if let Some(result) = result {
+            self.worker.listener.deliver(&last);
+            let payload = signal::Final::new(result).into();
+            let Some(last_word) = self.publish(&last.id, payload, None) else {
+                return end;
+            };
+            last = last_word;
+            self.trace.commit().await;
+        }
+        self.worker.listener.answer(Answer {
+            signal: last,
+            route,
+            usage,
+        });
+        end
+    }
+
+    /// Publishes a signal in the neuron's name; `None` once STOP has begun.
+    fn publish(
+        &self,
+        parent: &SignalId,
+        payload: Payload,
+        route: Option<&Arc<str>>,
+    ) -> Option<Arc<Signal>> {
+        let Worker {
+            core,
+            tenant,
+            neuron,
+            ..
+        } = &self.worker;
+        let from = Directed::to(Arc::clone(&neuron.id));
+        let mut signal =
+            core.signal_value(self.trace.id(), Some(parent.clone()), Some(from), payload);
+        if let Some(route) = route {
+            signal
+                .meta
+                .insert("route".to_owned(), Value::from(route.to_string()));
+        }
+        let signal = Arc::new(signal);
+        self.trace
+            .while_open(|| core.publish(tenant, &signal))
+            .ok()?;
+        Some(signal)
+    }
+}
+
+/// The wire's form of a reply, and the route beside it.
+fn payload_of(reply: Reply) -> (Payload, Option<Arc<str>>) {
+    match reply {
+        Reply::Output { value, route } => {
+            // The wire has objects only (reference: cosmonapse, section 1.1).
+            let output = match value {
+                Value::Object(output) => output,
+                other => Object::from_iter([("value".to_owned(), other)]),
+            };
+            let route = route.map(Arc::from);
+            (signal::AgentOutput::new(output).into(), route)
+        }
+        Reply::Clarification { question, context } => {
+            let mut asked = signal::Clarification::new(question);
+            asked.context = context;
+            (asked.into(), None)
+        }
+        Reply::Permission {
+            action,
+            scope,
+            reason,
+            context,
+        } => {
+            let mut asked = signal::Permission::new(action);
+            asked.scope = scope.map(Value::Object);
+            asked.reason = reason;
+            asked.context = context;
+            (asked.into(), None)
+        }
+    }
+}
