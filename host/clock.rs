@@ -11,4 +11,4 @@ mod timer;
 
 pub use ids::Ids;
 pub use random::Random;
-pub use timer::{Clock, Sleep, Stopwatch, VirtualClock};
+pub use timer::{Clock, Sleep, Stopwatch, VirtualClock, yield_now};

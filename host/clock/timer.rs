@@ -102,6 +102,21 @@ impl Clock {
     }
 }
 
+/// Goes to the end of the runtime's queue, as a guest does at the end of its
+/// slice. The runtime's own way waits until its driver has been polled, which
+/// busy guests can delay for many of their slices.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Setting the only timer of a runtime wakes its driver, a system call; while
 /// this one is pending only timers that are due before it do. Ends with the
 /// runtime.

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tokio::task::yield_now;
 
 use super::entry::{Imprint, Receipt};
 use super::error::EngramError;
@@ -17,7 +16,7 @@ use super::rank::Best;
 use super::scope::{Held, Ledger, WriteScope};
 use super::store::{Bytes, Projection, Slice, Store};
 use super::write::{Means, Request};
-use crate::clock::{Clock, Ids};
+use crate::clock::{Clock, Ids, yield_now};
 use crate::signal::TraceId;
 
 /// Writes that a commit or a rollback works on in one hold of the lock: less

@@ -21,6 +21,11 @@ use crate::{
     signal::{Object, SignalId, TraceId},
 };
 
+/// Fuel units after which a guest's count is brought up to date at the latest.
+/// A loop without calls keeps its count in a register, where neither the epoch
+/// callback nor STOP can see it; about two ticks' worth.
+const FUEL_GRAIN: u64 = 10_000_000;
+
 /// The task as the guest gets it.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskInput<'a> {
@@ -148,6 +153,7 @@ impl Sandbox {
         let metered = plugin.metering() == Metering::Fuel;
         if metered {
             store.set_fuel(limits.fuel)?;
+            store.fuel_async_yield_interval(Some(FUEL_GRAIN))?;
         }
         store.set_epoch_deadline(1);
         let control = Arc::clone(control);

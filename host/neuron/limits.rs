@@ -21,7 +21,8 @@ pub struct Limits {
     pub table_elements: usize,
     /// Time from admission to the reply, host waits included.
     pub wall: Duration,
-    /// Calls to the host, each import call counts as one.
+    /// Calls to the host; each query of a `recall-many` and each entry of an
+    /// `imprint-many` counts as one.
     pub host_calls: u64,
     /// Bytes that one host call, or the reply, may make the host allocate.
     pub host_call_bytes: usize,

@@ -1,14 +1,16 @@
 //! `engram`: recall and imprint through bindings.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
-use serde_json::Value;
 
 use super::{Guest, parse, parse_object};
 use crate::{
-    clock::Stopwatch,
-    engram::{Draft, EngramError, Filters, Imprint, Op, Query, Recalled, Receipt},
+    clock::{Stopwatch, yield_now},
+    engram::{Draft, EngramError, Filters, Hit, Imprint, Op, Query, Recalled, Receipt},
     neuron::{contract::engram as wit, environment::Environment},
     signal::{EntryId, Timestamp},
 };
@@ -86,24 +88,57 @@ fn elapsed_ms(watch: &Stopwatch) -> u64 {
     u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn result(recalled: Recalled, took_ms: u64) -> wit::RecallResult {
-    let hits = recalled.hits.into_iter().map(|hit| {
-        let entry = &hit.entry;
-        wit::Hit {
+/// What one host call may still bring back; shared by the queries of one call.
+struct Allowance {
+    left: AtomicUsize,
+    whole: usize,
+}
+
+impl Allowance {
+    fn new(bytes: usize) -> Self {
+        Self {
+            left: AtomicUsize::new(bytes),
+            whole: bytes,
+        }
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), wit::EngramError> {
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(bytes)
+            });
+        taken.map(drop).map_err(|_| {
+            wit::EngramError::Invalid(format!(
+                "the answer is larger than the {} bytes that may cross to the guest at once; \
+                 ask for fewer hits",
+                self.whole
+            ))
+        })
+    }
+}
+
+fn result(recalled: Recalled, took_ms: u64, allowance: &Allowance) -> Recall {
+    let mut hits = Vec::new();
+    for Hit { entry, score } in recalled.hits {
+        let hit = wit::Hit {
             id: entry.id.to_string(),
             content: entry.content.to_string(),
             tags: entry.tags.clone(),
-            meta: Value::Object(entry.meta.clone()).to_string(),
+            meta: serde_json::to_string(&entry.meta).unwrap_or_default(),
             merge_key: entry.merge_key.clone(),
             version: entry.version,
-            score: hit.score,
-        }
-    });
-    wit::RecallResult {
-        hits: hits.collect(),
+            score,
+        };
+        let tags: usize = hit.tags.iter().map(String::len).sum();
+        allowance.take(size_of::<wit::Hit>() + hit.content.len() + hit.meta.len() + tags)?;
+        hits.push(hit);
+    }
+    Ok(wit::RecallResult {
+        hits,
         truncated: recalled.truncated,
         took_ms,
-    }
+    })
 }
 
 fn optional_id(what: &str, id: Option<String>) -> Result<Option<EntryId>, String> {
@@ -136,6 +171,10 @@ fn receipt(receipt: Receipt, took_ms: u64) -> wit::Receipt {
     }
 }
 
+/// Recalls of one call that are asked at the same time, and imprints that are
+/// made before STOP and neighbours get in.
+const AT_ONCE: usize = 32;
+
 type Recall = Result<wit::RecallResult, wit::EngramError>;
 type Imprinted = Result<Option<wit::Receipt>, wit::EngramError>;
 
@@ -144,15 +183,15 @@ async fn recall_one(
     binding: &str,
     what: wit::Query,
     options: &wit::RecallOptions,
+    allowance: &Allowance,
 ) -> Recall {
     let watch = environment.clock().stopwatch();
     let query = query(what, options).map_err(wit::EngramError::Invalid)?;
     let recalled = environment
         .recall(binding, &query, millis(options.deadline_ms))
         .await;
-    recalled
-        .map(|recalled| result(recalled, elapsed_ms(&watch)))
-        .map_err(refusal)
+    let recalled = recalled.map_err(refusal)?;
+    result(recalled, elapsed_ms(&watch), allowance)
 }
 
 async fn imprint_one(
@@ -184,7 +223,8 @@ impl wit::Host for Guest {
         options: wit::RecallOptions,
     ) -> wasmtime::Result<Recall> {
         self.enter()?;
-        Ok(recall_one(&*self.environment, &binding, query, &options).await)
+        let allowance = Allowance::new(self.host_call_bytes);
+        Ok(recall_one(&*self.environment, &binding, query, &options, &allowance).await)
     }
 
     async fn recall_many(
@@ -193,12 +233,19 @@ impl wit::Host for Guest {
         queries: Vec<wit::Query>,
         options: wit::RecallOptions,
     ) -> wasmtime::Result<Vec<Recall>> {
-        self.enter()?;
+        self.enter_many(queries.len())?;
         let environment = &*self.environment;
-        let recalls = queries
-            .into_iter()
-            .map(|query| recall_one(environment, &binding, query, &options));
-        Ok(join_all(recalls).await)
+        let allowance = Allowance::new(self.host_call_bytes);
+        let mut recalled = Vec::with_capacity(queries.len());
+        let mut queries = queries.into_iter();
+        while queries.len() > 0 {
+            let together = queries.by_ref().take(AT_ONCE);
+            let recalls = together
+                .map(|query| recall_one(environment, &binding, query, &options, &allowance));
+            recalled.extend(join_all(recalls).await);
+            yield_now().await;
+        }
+        Ok(recalled)
     }
 
     async fn imprint(
@@ -219,11 +266,14 @@ impl wit::Host for Guest {
         entries: Vec<wit::Entry>,
         options: wit::ImprintOptions,
     ) -> wasmtime::Result<Vec<Imprinted>> {
-        self.enter()?;
+        self.enter_many(entries.len())?;
         let mut written = Vec::with_capacity(entries.len());
         for entry in entries {
-            written
-                .push(imprint_one(&*self.environment, &binding, op(kind), entry, &options).await);
+            if written.len() % AT_ONCE == AT_ONCE - 1 {
+                yield_now().await;
+            }
+            let environment = &*self.environment;
+            written.push(imprint_one(environment, &binding, op(kind), entry, &options).await);
         }
         Ok(written)
     }

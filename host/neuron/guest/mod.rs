@@ -33,6 +33,7 @@ pub(super) struct Guest {
     /// What the guest said when it panicked.
     pub(super) panic: Option<String>,
     host_call_limit: u64,
+    host_call_bytes: usize,
     table: ResourceTable,
 }
 
@@ -57,13 +58,19 @@ impl Guest {
             instantiated: false,
             panic: None,
             host_call_limit: limits.host_calls,
+            host_call_bytes: limits.host_call_bytes,
             table,
         }
     }
 
     /// Counts a host call; the first line of every host function.
     fn enter(&mut self) -> wasmtime::Result<()> {
-        self.host_calls += 1;
+        self.enter_many(1)
+    }
+
+    /// Counts a call that stands for several.
+    fn enter_many(&mut self, calls: usize) -> wasmtime::Result<()> {
+        self.host_calls = self.host_calls.saturating_add(calls.max(1) as u64);
         if self.host_calls > self.host_call_limit {
             return Err(Halt(End::TooManyHostCalls(self.host_call_limit)).into());
         }
