@@ -3,6 +3,7 @@
 mod report;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -156,6 +157,7 @@ impl EngramSpec {
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     log::start(args.verbose)?;
     let input = args.input()?;
+    args.check_engrams()?;
     let host = start_host()?;
     let plugin = host
         .load_file(&args.component, &args.grants())
@@ -214,6 +216,15 @@ impl Args {
         }
     }
 
+    fn check_engrams(&self) -> Result<(), Failed> {
+        let mut names = BTreeSet::new();
+        let twice = self.engrams.iter().find(|spec| !names.insert(&spec.name));
+        twice.map_or(Ok(()), |spec| {
+            let message = format!("--engram binds `{}` twice", spec.name);
+            Err(Failed::new(Exit::Usage, message))
+        })
+    }
+
     fn grants(&self) -> Grants {
         let base = if self.no_default_grants {
             Grants::none()
@@ -231,15 +242,18 @@ impl Args {
         stem.to_string_lossy().into()
     }
 
-    fn neuron(&self, plugin: Arc<Plugin>, engrams: &[Arc<dyn Engram>]) -> Neuron {
-        let limits = Limits {
+    fn limits(&self) -> Limits {
+        Limits {
             fuel: self.fuel,
             memory_bytes: self.memory,
             wall: self.timeout,
             host_calls: self.host_calls,
             ..Limits::default()
-        };
-        let neuron = Neuron::new(self.name(), plugin).limits(limits);
+        }
+    }
+
+    fn neuron(&self, plugin: Arc<Plugin>, engrams: &[Arc<dyn Engram>]) -> Neuron {
+        let neuron = Neuron::new(self.name(), plugin).limits(self.limits());
         engrams.iter().fold(neuron, |neuron, engram| {
             neuron.bind(
                 engram.id().to_string(),
@@ -312,7 +326,17 @@ fn refused(path: &Path, error: &LoadError) -> Failed {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use clap::{Args as _, FromArgMatches as _};
+
     use super::*;
+
+    #[test]
+    fn without_options_a_task_runs_under_the_hosts_own_limits() {
+        let command = Args::augment_args(clap::Command::new("run"));
+        let args = Args::from_arg_matches(&command.get_matches_from(["run", "a.wasm"])).unwrap();
+        assert_eq!(args.limits(), Limits::default());
+        assert_eq!(args.grants(), Grants::default());
+    }
 
     #[test]
     fn an_engram_is_a_name_and_a_kind() {
