@@ -14,6 +14,8 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Open {
     recalls: bool,
+    /// The one recall that may pass, by its number from 1.
+    only: Option<usize>,
     imprints: bool,
     rollbacks: bool,
 }
@@ -50,6 +52,7 @@ impl Gate {
             engram,
             open: watch::channel(Open {
                 recalls: false,
+                only: None,
                 imprints: true,
                 rollbacks: true,
             })
@@ -61,6 +64,12 @@ impl Gate {
     /// Lets every recall through from now on.
     pub fn open(&self) {
         self.0.open.send_modify(|open| open.recalls = true);
+    }
+
+    /// Lets the recall that came last through, and no other.
+    pub fn open_for_the_last(&self) {
+        let last = self.arrivals();
+        self.0.open.send_modify(|open| open.only = Some(last));
     }
 
     /// Keeps imprints waiting, before they are written.
@@ -77,6 +86,7 @@ impl Gate {
     pub fn open_all(&self) {
         self.0.open.send_replace(Open {
             recalls: true,
+            only: None,
             imprints: true,
             rollbacks: true,
         });
@@ -99,14 +109,16 @@ impl Gate {
         self.0.traffic.borrow().arrived
     }
 
-    async fn pass(&self, may: impl Fn(&Open) -> bool) {
+    async fn pass(&self, may: impl Fn(&Open, usize) -> bool) {
+        let mut number = 0;
         self.0.traffic.send_modify(|traffic| {
             traffic.arrived += 1;
             traffic.inside += 1;
+            number = traffic.arrived;
         });
         let _visit = Visit(&self.0);
         let mut open = self.0.open.subscribe();
-        drop(open.wait_for(|open| may(open)).await.unwrap());
+        drop(open.wait_for(|open| may(open, number)).await.unwrap());
     }
 }
 
@@ -125,7 +137,8 @@ impl Engram for Gate {
 
     fn recall<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Recalled, EngramError>> {
         Box::pin(async move {
-            self.pass(|open| open.recalls).await;
+            self.pass(|open, number| open.recalls || open.only == Some(number))
+                .await;
             self.0.engram.recall(query).await
         })
     }
@@ -136,7 +149,7 @@ impl Engram for Gate {
         scope: Option<&'a WriteScope>,
     ) -> BoxFuture<'a, Result<Receipt, EngramError>> {
         Box::pin(async move {
-            self.pass(|open| open.imprints).await;
+            self.pass(|open, _| open.imprints).await;
             self.0.engram.imprint(imprint, scope).await
         })
     }
@@ -147,7 +160,7 @@ impl Engram for Gate {
 
     fn rollback<'a>(&'a self, trace: &'a TraceId) -> BoxFuture<'a, Rollback> {
         Box::pin(async move {
-            self.pass(|open| open.rollbacks).await;
+            self.pass(|open, _| open.rollbacks).await;
             self.0.engram.rollback(trace).await
         })
     }
