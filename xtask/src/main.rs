@@ -4,6 +4,7 @@
 //! or the host does; it only builds and starts them.
 
 mod neurons;
+mod policy;
 mod process;
 mod sysroot;
 mod toolchain;
@@ -30,6 +31,7 @@ Commands:
   neurons            Set up, then build every guest component of plugins/:
                      target/neurons/<name>.wasm and, for the components that
                      misbehave on purpose, target/neurons/hostile/<name>.wasm
+  policy             Check sources, licences and versions of all dependencies
   setup              Only make sure that guests can be built on this machine
   help, --help, -h   This text
 
@@ -108,12 +110,16 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
             none_of(rest, "neurons")?;
             neurons::build(&root, &toolchain::ensure()?)
         }
+        Some("policy") => {
+            none_of(rest, "policy")?;
+            Ok(policy::check(&root)?)
+        }
         Some("setup") => {
             none_of(rest, "setup")?;
             toolchain::ensure().map(drop)
         }
         _ => Err(Failure::Usage(format!(
-            "unknown command `{}`: commands are demo, test, neurons, setup and help",
+            "unknown command `{}`: commands are demo, test, neurons, policy, setup and help",
             command.to_string_lossy()
         ))),
     }
