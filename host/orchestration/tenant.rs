@@ -150,13 +150,13 @@ impl TenantHandle {
         }
     }
 
-    /// Makes a trace's writes permanent. Whether there was such a trace.
+    /// Makes a trace's writes permanent. Whether there was such a trace, and no
+    /// STOP had begun to end it.
     pub async fn commit_trace(&self, trace: &TraceId) -> bool {
-        let Some(trace) = self.state.traces.get(trace) else {
-            return false;
-        };
-        trace.commit().await;
-        true
+        match self.state.traces.get(trace) {
+            Some(trace) => trace.commit().await,
+            None => false,
+        }
     }
 
     /// Commits the trace of an answer that the caller took, if the dispatch

@@ -259,12 +259,16 @@ impl Trace {
         Ok(())
     }
 
-    /// Makes what the trace and its children have written permanent.
-    pub(super) fn commit(self: &Arc<Self>) -> BoxFuture<'static, ()> {
+    /// Makes what the trace and its children have written permanent; says
+    /// whether it did. Once STOP has begun it is STOP that settles.
+    pub(super) fn commit(self: &Arc<Self>) -> BoxFuture<'static, bool> {
         let trace = Arc::clone(self);
         Box::pin(async move {
             let (engrams, children) = {
                 let state = trace.state.lock();
+                if state.open() == Err(Refused::Stopped) {
+                    return false;
+                }
                 (state.touched.clone(), state.children.clone())
             };
             for child in children {
@@ -274,6 +278,7 @@ impl Trace {
                 engram.commit(trace.id()).await;
             }
             trace.rest(trace.state.lock());
+            true
         })
     }
 
