@@ -191,7 +191,9 @@ impl Execution {
             Next::To(place) => self.phase = Phase::At(place),
             Next::End => {
                 self.phase = Phase::Ended(None);
-                self.settle().await;
+                if !self.settle().await {
+                    self.phase = Phase::Ended(Some(self.halted(placed)));
+                }
             }
         }
         self.executed.get(taken)
@@ -299,18 +301,20 @@ impl Execution {
         }
     }
 
-    /// Commits or stops the trace, once.
-    async fn settle(&mut self) {
+    /// Commits or stops the trace, once. Whether it was still there to be.
+    async fn settle(&mut self) -> bool {
         if self.trace.is_none() {
-            return;
+            return true;
         }
-        if matches!(self.phase, Phase::Ended(None)) {
-            self.tenant.commit_trace(&self.trace_id).await;
+        let found = if matches!(self.phase, Phase::Ended(None)) {
+            self.tenant.commit_trace(&self.trace_id).await
         } else {
             let stop = self.tenant.stop_trace(&self.trace_id, self.stop_options());
             self.stopped = stop.await;
-        }
+            !self.stopped.is_empty()
+        };
         self.trace = None;
+        found
     }
 
     fn stop_options(&self) -> StopOptions {
