@@ -30,6 +30,8 @@
 //! standard output of its own: [`clock`], [`random`] and [`log`] come from the
 //! host. `std::time::Instant::now()` panics there.
 
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+mod allocator;
 #[doc(hidden)]
 pub mod bindings;
 pub mod clock;
