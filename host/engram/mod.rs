@@ -50,7 +50,7 @@ pub use memory::{MEMORY_TOP_K, MemoryEngram};
 pub use query::{Filters, Hit, Query, Recalled};
 pub use scope::{Fence, Held, Ledger, Unmetered, WriteScope};
 pub use vector::{VECTOR_TOP_K, VectorEngram};
-pub use write::MAX_ENTRY_ID_BYTES;
+pub use write::{MAX_ENTRY_BYTES, MAX_ENTRY_ID_BYTES, MAX_TAGS};
 
 /// A boxed future, as the object-safe [`Engram`] returns it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

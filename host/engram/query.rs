@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::entry::Entry;
 use super::error::EngramError;
 use super::layers::State;
+use super::write::MAX_TAGS;
 use crate::signal::{EntryId, Timestamp};
 
 /// What to look for. Every part that is present must match.
@@ -74,6 +75,12 @@ impl<'a> Matcher<'a> {
             return Err(EngramError::Invalid(
                 "min_confidence is not a number".to_owned(),
             ));
+        }
+        if query.filters.tags.len() > MAX_TAGS {
+            let tags = query.filters.tags.len();
+            return Err(EngramError::Invalid(format!(
+                "filters name {tags} tags, at most {MAX_TAGS} are allowed"
+            )));
         }
         let needle = query.text.as_deref().filter(|text| !text.is_empty());
         Ok(Self {

@@ -57,6 +57,9 @@ pub(super) struct Bytes {
     pub(super) journal: u64,
 }
 
+/// Bytes whose freeing ends a slice: dropping them takes about a millisecond.
+const SLICE_BYTES: u64 = 1 << 20;
+
 /// What one hold of the lock did, to be settled after the lock is released.
 #[derive(Debug, Default)]
 pub(super) struct Slice {
@@ -221,6 +224,9 @@ impl<P: Projection> Store<P> {
     ) -> bool {
         let mut journal = self.journals.take(trace);
         for _ in 0..budget {
+            if slice.freed.store > SLICE_BYTES {
+                break;
+            }
             let Some((revision, record)) = journal.pop_last() else {
                 break;
             };
@@ -247,7 +253,7 @@ impl<P: Projection> Store<P> {
         slice: &mut Slice,
     ) -> bool {
         let mut journal = self.journals.take(trace);
-        while budget > 0 {
+        while budget > 0 && slice.freed.store <= SLICE_BYTES {
             let Some((revision, record)) = journal.pop_first() else {
                 break;
             };

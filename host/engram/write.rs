@@ -19,6 +19,12 @@ use crate::signal::{EntryId, Timestamp};
 /// Longest entry id that a writer can choose, in bytes.
 pub const MAX_ENTRY_ID_BYTES: usize = 512;
 
+/// Most tags of an entry, and of a filter.
+pub const MAX_TAGS: usize = 64;
+
+/// Most bytes of an entry, by the estimate that quotas are charged with.
+pub const MAX_ENTRY_BYTES: u64 = 4 << 20;
+
 /// An imprint whose form has been checked.
 pub(super) struct Request {
     op: Op,
@@ -48,6 +54,12 @@ impl Request {
             let length = key.len();
             return Err(EngramError::Invalid(format!(
                 "idempotency_key has {length} bytes, at most {MAX_IDEMPOTENCY_KEY_BYTES} are allowed"
+            )));
+        }
+        if entry.tags.len() > MAX_TAGS {
+            let tags = entry.tags.len();
+            return Err(EngramError::Invalid(format!(
+                "entry has {tags} tags, at most {MAX_TAGS} are allowed"
             )));
         }
         let id_bytes = entry.id.as_ref().map_or(MADE_ID, text_length);
@@ -124,6 +136,9 @@ impl<P: Projection> Store<P> {
                 (Target::Slot(slot), state)
             }
         };
+        if let Some(state) = &state {
+            check_size(state)?;
+        }
         reserve(means, state.as_ref(), idempotency_key.as_deref())?;
         let id = self.target_id(&target);
         let version = state.as_ref().map(|state| state.entry.version);
@@ -259,6 +274,24 @@ fn changed(old: &State, op: Op, draft: Draft, now: Timestamp) -> State {
         embedding: draft.embedding.map(Arc::from).or(kept),
     };
     State::new(entry, old.place, old.id_bytes, old.key_hash)
+}
+
+/// Bounds what one write, or one look at an entry, can cost under the lock. A
+/// merge can pass the bounds that its parts kept.
+fn check_size(state: &State) -> Result<(), EngramError> {
+    let State { entry, bytes, .. } = state;
+    if *bytes > MAX_ENTRY_BYTES {
+        return Err(EngramError::Invalid(format!(
+            "entry would take {bytes} bytes, at most {MAX_ENTRY_BYTES} are allowed; split it"
+        )));
+    }
+    if entry.tags.len() > MAX_TAGS {
+        return Err(EngramError::Invalid(format!(
+            "entry would have {} tags, at most {MAX_TAGS} are allowed",
+            entry.tags.len()
+        )));
+    }
+    Ok(())
 }
 
 /// Takes the bytes of a write from the ledger, all or none.

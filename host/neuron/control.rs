@@ -232,7 +232,11 @@ impl<F: Future> Future for Supervised<'_, F> {
 
 impl<F: Future> Supervised<'_, F> {
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Option<OwnedSemaphorePermit>> {
-        std::task::ready!(self.poll_throttle(context));
+        if self.poll_throttle(context).is_pending() {
+            // A pause in the lane's queue would stop all who wait behind.
+            self.lane = None;
+            return Poll::Pending;
+        }
         self.poll_lane(context)
     }
 }

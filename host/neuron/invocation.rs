@@ -118,7 +118,7 @@ impl Sandbox {
         // From here on no instruction of the guest runs: its call is gone.
         charge(&mut store, limits, &*governor);
         let result = match called {
-            Ok(Ok(Ok(reply))) => accept(reply),
+            Ok(Ok(Ok(reply))) => accept(reply, limits.json_bytes),
             Ok(Ok(Err(failure))) => Err(End::Failure {
                 code: failure.code,
                 message: failure.message,
@@ -209,29 +209,28 @@ async fn call(
     neuron.soma_neuron_handler().call_handle(store, &task).await
 }
 
-fn accept(reply: types::Reply) -> Result<Reply, End> {
-    fn optional<T>(
-        what: &str,
-        text: Option<String>,
-        parse: fn(&str, &str) -> Result<T, String>,
-    ) -> Result<Option<T>, String> {
-        text.map(|text| parse(what, &text)).transpose()
-    }
+fn accept(reply: types::Reply, limit: usize) -> Result<Reply, End> {
+    let any =
+        |what: &str, text: Option<String>| text.map(|text| parse(what, &text, limit)).transpose();
+    let object = |what: &str, text: Option<String>| {
+        text.map(|text| parse_object(what, &text, limit))
+            .transpose()
+    };
     let accepted = || -> Result<Reply, String> {
         Ok(match reply {
             types::Reply::Output(output) => Reply::Output {
-                value: parse("output.value", &output.value)?,
+                value: parse("output.value", &output.value, limit)?,
                 route: output.route,
             },
             types::Reply::Clarification(asked) => Reply::Clarification {
                 question: asked.question,
-                context: optional("clarification.context", asked.context, parse)?,
+                context: any("clarification.context", asked.context)?,
             },
             types::Reply::Permission(asked) => Reply::Permission {
                 action: asked.action,
-                scope: optional("permission.scope", asked.scope, parse_object)?,
+                scope: object("permission.scope", asked.scope)?,
                 reason: asked.reason,
-                context: optional("permission.context", asked.context, parse)?,
+                context: any("permission.context", asked.context)?,
             },
         })
     };

@@ -26,6 +26,9 @@ pub struct Limits {
     pub host_calls: u64,
     /// Bytes that one host call, or the reply, may make the host allocate.
     pub host_call_bytes: usize,
+    /// Bytes of one JSON text that the guest sends. Reading it is not
+    /// interrupted: this too is part of the STOP bound (some 10 ms at 1 MiB).
+    pub json_bytes: usize,
 }
 
 impl Limits {
@@ -42,7 +45,7 @@ impl Limits {
 
 impl Default for Limits {
     /// 10¹⁰ fuel (about 2 s), 64 MiB, 20 000 table elements, 30 s, 10⁶ host
-    /// calls of at most 8 MiB each.
+    /// calls of at most 8 MiB each, JSON texts of at most 1 MiB.
     fn default() -> Self {
         Self {
             fuel: 10_000_000_000,
@@ -51,6 +54,7 @@ impl Default for Limits {
             wall: Duration::from_secs(30),
             host_calls: 1_000_000,
             host_call_bytes: 8 << 20,
+            json_bytes: 1 << 20,
         }
     }
 }

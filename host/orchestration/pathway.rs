@@ -86,8 +86,9 @@ pub enum WaitError {
     Closed(TraceId),
 }
 
-/// Signals that wait for a reader; older ones are dropped first.
-const BUFFERED: usize = 1_024;
+/// Signals that wait for a reader; older ones are dropped first. Each is at
+/// most 64 KiB.
+const BUFFERED: usize = 256;
 
 type Callback = Box<dyn FnMut(&Arc<Signal>) + Send + Sync>;
 

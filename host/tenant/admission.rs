@@ -9,10 +9,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use super::Tenant;
+use super::{Quotas, Tenant};
 
 /// The host's slots, shared fairly: each freed slot goes to the next tenant in
 /// turn that has a waiting task and is below its own limit, however many tasks
@@ -35,22 +35,52 @@ struct Slots {
 pub(super) struct Queue {
     state: Mutex<QueueState>,
     running_limit: usize,
+    live_limit: usize,
     waiting_limit: usize,
 }
 
 #[derive(Debug, Default)]
 struct QueueState {
+    /// Tasks that run and do not wait for a task of their own.
     running: usize,
+    /// Slots held, lent places included.
+    live: usize,
+    /// Tasks of tasks, served first: those that they belong to hold a slot.
+    nested: VecDeque<oneshot::Sender<Permit>>,
     waiting: VecDeque<oneshot::Sender<Permit>>,
     in_turn: bool,
 }
 
 impl Queue {
-    pub(super) fn new(running_limit: usize, waiting_limit: usize) -> Self {
+    pub(super) fn new(quotas: &Quotas) -> Self {
         Self {
             state: Mutex::default(),
-            running_limit: running_limit.max(1),
-            waiting_limit,
+            running_limit: quotas.concurrent_tasks.max(1),
+            live_limit: quotas.live_instances.max(1),
+            waiting_limit: quotas.queued_tasks,
+        }
+    }
+
+    fn has_room(&self, state: &QueueState) -> bool {
+        state.running < self.running_limit && state.live < self.live_limit
+    }
+}
+
+impl QueueState {
+    fn queued(&self) -> usize {
+        self.nested.len() + self.waiting.len()
+    }
+
+    /// The next place in the queue that was not given up.
+    fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
+        loop {
+            let next = self
+                .nested
+                .pop_front()
+                .or_else(|| self.waiting.pop_front())?;
+            if !next.is_closed() {
+                return Some(next);
+            }
         }
     }
 }
@@ -74,7 +104,8 @@ pub enum Overloaded {
     /// A task of a task must not wait for a slot: the task it belongs to holds
     /// one, and if all did so none would ever be free.
     #[error(
-        "all instance slots of this host are in use, and a task started by a neuron does not wait for one"
+        "all instance slots of this host, or of the tenant (`live_instances`), are in use, and \
+         a task started by a neuron does not wait for one"
     )]
     Slots,
 }
@@ -84,8 +115,10 @@ pub enum Overloaded {
 pub struct Permit {
     admission: Arc<Admission>,
     tenant: Arc<Tenant>,
-    /// Whether the permit counts against the tenant's limit now.
+    /// Whether the permit counts as a running task now.
     counted: bool,
+    /// Whether it is still to be given back.
+    held: bool,
 }
 
 /// A task's place in the queue. Resolves to its permit; dropping it leaves the
@@ -134,24 +167,35 @@ impl Admission {
         let mut slots = self.slots.lock();
         let queue = tenant.queue();
         let mut state = queue.state.lock();
-        if slots.free > 0 && state.waiting.is_empty() && state.running < queue.running_limit {
-            slots.free -= 1;
-            state.running += 1;
-            return Ok(Waiting(Place::Admitted(Some(self.permit(tenant)))));
+        let ahead = if nested {
+            state.nested.len()
+        } else {
+            state.queued()
+        };
+        if slots.free > 0 && ahead == 0 && queue.has_room(&state) {
+            let permit = self.grant(&mut slots, &mut state, tenant);
+            return Ok(Waiting(Place::Admitted(Some(permit))));
         }
-        if nested && slots.free == 0 {
+        if nested && (slots.free == 0 || state.live >= queue.live_limit) {
             return Err(Overloaded::Slots);
         }
-        state.waiting.retain(|waiting| !waiting.is_closed());
-        if state.waiting.len() >= queue.waiting_limit {
+        if state.queued() >= queue.waiting_limit {
+            state.nested.retain(|waiting| !waiting.is_closed());
+            state.waiting.retain(|waiting| !waiting.is_closed());
+        }
+        if state.queued() >= queue.waiting_limit {
             return Err(Overloaded::Tenant {
                 tenant: Arc::clone(tenant.name()),
                 running: state.running,
-                waiting: state.waiting.len(),
+                waiting: state.queued(),
             });
         }
         let (sender, receiver) = oneshot::channel();
-        state.waiting.push_back(sender);
+        if nested {
+            state.nested.push_back(sender);
+        } else {
+            state.waiting.push_back(sender);
+        }
         if !state.in_turn {
             state.in_turn = true;
             slots.turns.push_back(Arc::clone(tenant));
@@ -159,51 +203,75 @@ impl Admission {
         Ok(Waiting(Place::Queued(receiver)))
     }
 
-    fn permit(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Permit {
+    fn grant(
+        self: &Arc<Self>,
+        slots: &mut Slots,
+        state: &mut QueueState,
+        tenant: &Arc<Tenant>,
+    ) -> Permit {
+        slots.free -= 1;
+        state.running += 1;
+        state.live += 1;
         Permit {
             admission: Arc::clone(self),
             tenant: Arc::clone(tenant),
             counted: true,
+            held: true,
         }
     }
 
     /// Hands free slots to those whose turn it is.
     ///
-    /// Permits are sent after the lock is released: a receiver that is gone
-    /// drops its permit, which comes back here.
-    fn hand_out(self: &Arc<Self>, mut slots: parking_lot::MutexGuard<'_, Slots>) {
+    /// Permits are sent after the lock is released. One whose receiver has gone
+    /// in between comes back and is handed out again, in a loop: any number of
+    /// places may be given up at once.
+    fn hand_out<'a>(self: &'a Arc<Self>, mut slots: MutexGuard<'a, Slots>) {
+        loop {
+            let granted = self.pick(&mut slots);
+            drop(slots);
+            let sent = granted
+                .into_iter()
+                .filter_map(|(waiting, permit)| waiting.send(permit).err());
+            let returned: Vec<Permit> = sent.collect();
+            if returned.is_empty() {
+                return;
+            }
+            slots = self.slots.lock();
+            for mut permit in returned {
+                permit.give_back(&mut slots);
+            }
+        }
+    }
+
+    /// Takes the next waiting tasks, a tenant each in turn, while there are
+    /// slots.
+    fn pick(self: &Arc<Self>, slots: &mut Slots) -> Vec<(oneshot::Sender<Permit>, Permit)> {
         let mut granted = Vec::new();
-        let mut looked_at = 0;
-        while slots.free > 0 && looked_at < slots.turns.len() {
+        let mut passed_over = 0;
+        while slots.free > 0 && passed_over < slots.turns.len() {
             let Some(tenant) = slots.turns.pop_front() else {
                 break;
             };
-            let queue = tenant.queue();
-            let mut state = queue.state.lock();
-            if state.running >= queue.running_limit {
+            let mut state = tenant.queue().state.lock();
+            if !tenant.queue().has_room(&state) {
                 drop(state);
                 slots.turns.push_back(tenant);
-                looked_at += 1;
+                passed_over += 1;
                 continue;
             }
-            let next = state.waiting.pop_front();
-            state.in_turn = !state.waiting.is_empty();
-            if let Some(next) = next {
-                state.running += 1;
-                slots.free -= 1;
-                granted.push((next, self.permit(&tenant)));
+            if let Some(next) = state.next() {
+                let permit = self.grant(slots, &mut state, &tenant);
+                granted.push((next, permit));
             }
+            state.in_turn = state.queued() > 0;
             let again = state.in_turn;
             drop(state);
             if again {
                 slots.turns.push_back(tenant);
             }
-            looked_at = 0;
+            passed_over = 0;
         }
-        drop(slots);
-        for (waiting, permit) in granted {
-            drop(waiting.send(permit));
-        }
+        granted
     }
 }
 
@@ -219,8 +287,9 @@ impl Permit {
         }
     }
 
-    /// Takes the lent place back at once, even above the tenant's limit: a
-    /// task that has begun is not kept waiting by one that has not.
+    /// Takes the lent place back at once, even above the tenant's limit of
+    /// running tasks: a task that has begun is not kept waiting by one that has
+    /// not. The limit of live instances holds all the same.
     pub fn take_back(&mut self) {
         if !self.counted {
             self.counted = true;
@@ -228,17 +297,26 @@ impl Permit {
             self.tenant.queue().state.lock().running += 1;
         }
     }
+
+    fn give_back(&mut self, slots: &mut Slots) {
+        self.held = false;
+        slots.free += 1;
+        let mut state = self.tenant.queue().state.lock();
+        state.live -= 1;
+        state.running -= usize::from(self.counted);
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut slots = self.admission.slots.lock();
-        slots.free += 1;
-        if self.counted {
-            self.tenant.queue().state.lock().running -= 1;
+        if !self.held {
+            return;
         }
+        let admission = Arc::clone(&self.admission);
+        let mut slots = admission.slots.lock();
+        self.give_back(&mut slots);
         if !slots.turns.is_empty() {
-            self.admission.hand_out(slots);
+            admission.hand_out(slots);
         }
     }
 }
@@ -317,6 +395,51 @@ mod tests {
         let mut waiting = admission.ask(&tenant, false).unwrap();
         drop(running);
         assert!(admitted(&mut waiting).is_some());
+    }
+
+    #[test]
+    fn any_number_of_places_can_be_given_up_at_once() {
+        let admission = Admission::new(1);
+        let tenant = tenant("acme", 1, 200_000);
+        let running = admitted(&mut admission.ask(&tenant, false).unwrap()).unwrap();
+        let queued: Vec<_> = (0..100_000)
+            .map(|_| admission.ask(&tenant, false).unwrap())
+            .collect();
+        let mut last = admission.ask(&tenant, false).unwrap();
+        drop(queued);
+        drop(running);
+        assert!(admitted(&mut last).is_some());
+    }
+
+    #[test]
+    fn a_task_of_a_task_goes_before_its_tenants_other_tasks() {
+        let admission = Admission::new(2);
+        let tenant = tenant("acme", 1, 100);
+        let mut parent = admitted(&mut admission.ask(&tenant, false).unwrap()).unwrap();
+        let mut roots: Vec<_> = (0..10)
+            .map(|_| admission.ask(&tenant, false).unwrap())
+            .collect();
+        let mut child = admission.ask(&tenant, true).unwrap();
+        parent.lend();
+        assert!(admitted(&mut child).is_some());
+        assert!(roots.iter_mut().all(|root| admitted(root).is_none()));
+    }
+
+    #[test]
+    fn lent_places_still_count_as_live_instances() {
+        let admission = Admission::new(10);
+        let (clock, _) = Clock::virtual_at(Timestamp::from_millis(0));
+        let quotas = Quotas {
+            concurrent_tasks: 1,
+            live_instances: 2,
+            ..Quotas::default()
+        };
+        let tenant = Tenant::new("acme", quotas, clock).unwrap();
+        let mut parent = admitted(&mut admission.ask(&tenant, false).unwrap()).unwrap();
+        parent.lend();
+        let mut child = admitted(&mut admission.ask(&tenant, true).unwrap()).unwrap();
+        child.lend();
+        assert_eq!(admission.ask(&tenant, true).unwrap_err(), Overloaded::Slots);
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Tenant {
             fuel: quotas
                 .fuel_per_second
                 .map(|rate| Mutex::new(FuelBucket::new(rate, clock.monotonic()))),
-            queue: admission::Queue::new(quotas.concurrent_tasks, quotas.queued_tasks),
+            queue: admission::Queue::new(&quotas),
             quotas,
             clock,
             engrams: RwLock::default(),

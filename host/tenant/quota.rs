@@ -11,6 +11,9 @@ pub struct Quotas {
     /// Tasks that run at a time. A task that waits for a task of its own does
     /// not count while it waits.
     pub concurrent_tasks: usize,
+    /// Instances that live at a time, those of waiting tasks included: what the
+    /// tenant can take of the host's slots.
+    pub live_instances: usize,
     /// Tasks that may wait for their turn; more are refused.
     pub queued_tasks: usize,
     /// Fuel units a second, over all its tasks; a burst of one second's worth
@@ -25,11 +28,12 @@ pub struct Quotas {
 }
 
 impl Default for Quotas {
-    /// 64 tasks and 10 000 waiting, no fuel bound, 4 GiB of live memory, 1 GiB
+    /// 64 tasks, 256 instances and 10 000 waiting, no fuel bound, 4 GiB of live memory, 1 GiB
     /// of engrams, 256 MiB of journals.
     fn default() -> Self {
         Self {
             concurrent_tasks: 64,
+            live_instances: 256,
             queued_tasks: 10_000,
             fuel_per_second: None,
             memory_bytes: 4 << 30,

@@ -133,6 +133,7 @@ impl Bench {
 fn roomy_tenant(host: &Host, name: &str) -> Result<TenantHandle, Failed> {
     let quotas = Quotas {
         concurrent_tasks: 20_000,
+        live_instances: 20_000,
         queued_tasks: 100_000,
         memory_bytes: u64::MAX,
         store_bytes: u64::MAX,

@@ -146,14 +146,14 @@ fn optional_id(what: &str, id: Option<String>) -> Result<Option<EntryId>, String
         .transpose()
 }
 
-fn imprint(op: Op, entry: wit::Entry) -> Result<Imprint, String> {
+fn imprint(op: Op, entry: wit::Entry, limit: usize) -> Result<Imprint, String> {
     Ok(Imprint {
         op,
         entry: Draft {
             id: optional_id("entry.id", entry.id)?,
-            content: parse("entry.content", &entry.content)?,
+            content: parse("entry.content", &entry.content, limit)?,
             tags: entry.tags,
-            meta: parse_object("entry.meta", &entry.meta)?,
+            meta: parse_object("entry.meta", &entry.meta, limit)?,
             embedding: entry.embedding,
         },
         merge_key: entry.merge_key,
@@ -199,10 +199,11 @@ async fn imprint_one(
     binding: &str,
     op: Op,
     entry: wit::Entry,
+    limit: usize,
     options: &wit::ImprintOptions,
 ) -> Imprinted {
     let watch = environment.clock().stopwatch();
-    let imprint = imprint(op, entry).map_err(wit::EngramError::Invalid)?;
+    let imprint = imprint(op, entry, limit).map_err(wit::EngramError::Invalid)?;
     let deadline = millis(options.deadline_ms);
     let written = environment
         .imprint(binding, imprint, options.await_ack, deadline)
@@ -256,7 +257,15 @@ impl wit::Host for Guest {
         options: wit::ImprintOptions,
     ) -> wasmtime::Result<Imprinted> {
         self.enter()?;
-        Ok(imprint_one(&*self.environment, &binding, op(kind), entry, &options).await)
+        Ok(imprint_one(
+            &*self.environment,
+            &binding,
+            op(kind),
+            entry,
+            self.json_bytes,
+            &options,
+        )
+        .await)
     }
 
     async fn imprint_many(
@@ -273,7 +282,17 @@ impl wit::Host for Guest {
                 yield_now().await;
             }
             let environment = &*self.environment;
-            written.push(imprint_one(environment, &binding, op(kind), entry, &options).await);
+            written.push(
+                imprint_one(
+                    environment,
+                    &binding,
+                    op(kind),
+                    entry,
+                    self.json_bytes,
+                    &options,
+                )
+                .await,
+            );
         }
         Ok(written)
     }

@@ -34,6 +34,7 @@ pub(super) struct Guest {
     pub(super) panic: Option<String>,
     host_call_limit: u64,
     host_call_bytes: usize,
+    json_bytes: usize,
     table: ResourceTable,
 }
 
@@ -59,6 +60,7 @@ impl Guest {
             panic: None,
             host_call_limit: limits.host_calls,
             host_call_bytes: limits.host_call_bytes,
+            json_bytes: limits.json_bytes,
             table,
         }
     }
@@ -78,14 +80,31 @@ impl Guest {
     }
 }
 
-/// Parses JSON that a guest sent; the error says which part it was.
-pub(super) fn parse(what: &str, text: &str) -> Result<Value, String> {
+/// Values in one JSON text, each of which costs the host some 100 bytes.
+const MAX_JSON_VALUES: usize = 65_536;
+
+/// Parses JSON that a guest sent; the error says which part it was. `limit` is
+/// in bytes of text.
+pub(super) fn parse(what: &str, text: &str, limit: usize) -> Result<Value, String> {
+    if text.len() > limit {
+        let bytes = text.len();
+        return Err(format!(
+            "{what} has {bytes} bytes, at most {limit} are taken"
+        ));
+    }
+    // Never fewer than there are values; those inside strings count too.
+    let separators = text.bytes().filter(|byte| b",[{".contains(byte)).count();
+    if separators > MAX_JSON_VALUES {
+        return Err(format!(
+            "{what} has {separators} commas and brackets, at most {MAX_JSON_VALUES} are taken"
+        ));
+    }
     serde_json::from_str(text).map_err(|error| format!("{what} is not JSON: {error}"))
 }
 
 /// As [`parse`], for an object.
-pub(super) fn parse_object(what: &str, text: &str) -> Result<Object, String> {
-    match parse(what, text)? {
+pub(super) fn parse_object(what: &str, text: &str, limit: usize) -> Result<Object, String> {
+    match parse(what, text, limit)? {
         Value::Object(object) => Ok(object),
         other => Err(format!(
             "{what} must be a JSON object, not {}",
@@ -132,7 +151,7 @@ impl log::Host for Guest {
         &mut self,
         level: log::Level,
         mut message: String,
-        fields: String,
+        mut fields: String,
     ) -> wasmtime::Result<()> {
         self.enter()?;
         message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
@@ -145,7 +164,8 @@ impl log::Host for Guest {
                 log::Level::Error => LogLevel::Error,
             },
             message,
-            fields: parse_object("fields", &fields).unwrap_or_else(|_| {
+            fields: parse_object("fields", &fields, LogRecord::MAX_BYTES).unwrap_or_else(|_| {
+                fields.truncate(fields.floor_char_boundary(LogRecord::MAX_BYTES));
                 Object::from_iter([("fields".to_owned(), Value::String(fields))])
             }),
         };

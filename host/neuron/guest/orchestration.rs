@@ -38,8 +38,9 @@ impl wit::Host for Guest {
         options: wit::DispatchOptions,
     ) -> wasmtime::Result<Refused<Resource<PathwayHandle>>> {
         self.enter()?;
+        let limit = self.json_bytes;
         let started = self.orchestrator().and_then(|orchestrator| {
-            let input = parse_object("input", &input).map_err(invalid)?;
+            let input = parse_object("input", &input, limit).map_err(invalid)?;
             orchestrator.dispatch(target, input, options)
         });
         Ok(match started {
@@ -55,9 +56,12 @@ impl wit::Host for Guest {
         options: wit::DispatchOptions,
     ) -> wasmtime::Result<Refused<wit::ResultOf>> {
         self.enter()?;
-        let prepared = self
-            .orchestrator()
-            .and_then(|host| Ok((host, parse_object("input", &input).map_err(invalid)?)));
+        let prepared = self.orchestrator().and_then(|host| {
+            Ok((
+                host,
+                parse_object("input", &input, self.json_bytes).map_err(invalid)?,
+            ))
+        });
         Ok(match prepared {
             Ok((host, input)) => host.dispatch_and_wait(target, input, options).await,
             Err(error) => Err(error),
@@ -71,9 +75,12 @@ impl wit::Host for Guest {
         strategy: wit::RetryStrategy,
     ) -> wasmtime::Result<Refused<wit::ResultOf>> {
         self.enter()?;
-        let prepared = self
-            .orchestrator()
-            .and_then(|host| Ok((host, parse_object("input", &input).map_err(invalid)?)));
+        let prepared = self.orchestrator().and_then(|host| {
+            Ok((
+                host,
+                parse_object("input", &input, self.json_bytes).map_err(invalid)?,
+            ))
+        });
         Ok(match prepared {
             Ok((host, input)) => host.run_with_retry(target, input, strategy).await,
             Err(error) => Err(error),

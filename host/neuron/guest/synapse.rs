@@ -18,9 +18,14 @@ fn signal_type(kind: wit::EmissionType) -> SignalType {
     }
 }
 
+/// A signal that a Python peer can read is a line of at most 64 KiB
+/// (reference: cosmonapse, section 4.6); the envelope takes some of it.
+const MAX_PAYLOAD_BYTES: usize = 60 << 10;
+
 impl Guest {
     fn emit_one(&self, kind: wit::EmissionType, payload: &str) -> Result<String, wit::EmitError> {
-        let object = parse_object("payload", payload).map_err(wit::EmitError::Invalid)?;
+        let object =
+            parse_object("payload", payload, MAX_PAYLOAD_BYTES).map_err(wit::EmitError::Invalid)?;
         let payload = Payload::from_object(signal_type(kind), object)
             .map_err(|error| wit::EmitError::Invalid(error.to_string()))?;
         match self.environment.emit(payload) {
