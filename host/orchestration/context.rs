@@ -16,46 +16,29 @@ use crate::{
     clock::{Clock, Random},
     engram::{BoxFuture, EngramError, Imprint, Query, Recalled, Receipt},
     neuron::environment::{EmitError, Environment, LogLevel, LogRecord, Orchestration},
-    signal::{Directed, Payload, Signal, SignalId, TraceId},
+    signal::{Directed, Payload, SignalId, TraceId},
     tenant::Permit,
 };
 
 /// What a running task's host calls work on.
 pub(super) struct TaskContext(Arc<Task>);
 
+/// A running task, as its host calls need it.
 pub(super) struct Task {
     pub(super) core: Arc<Core>,
     pub(super) tenant: Arc<TenantState>,
     pub(super) trace: Arc<Trace>,
     pub(super) id: SignalId,
     /// How many tasks stand above this one.
-    depth: u32,
-    neuron: Arc<Neuron>,
-    listener: Arc<Listener>,
-    permit: Mutex<Permit>,
+    pub(super) depth: u32,
+    pub(super) neuron: Arc<Neuron>,
+    pub(super) listener: Arc<Listener>,
+    pub(super) permit: Mutex<Permit>,
 }
 
 impl TaskContext {
-    pub(super) fn new(
-        core: Arc<Core>,
-        tenant: Arc<TenantState>,
-        trace: Arc<Trace>,
-        neuron: Arc<Neuron>,
-        task: &Signal,
-        depth: u32,
-        listener: Arc<Listener>,
-        permit: Permit,
-    ) -> Self {
-        Self(Arc::new(Task {
-            core,
-            tenant,
-            trace,
-            id: task.id.clone(),
-            depth,
-            neuron,
-            listener,
-            permit: Mutex::new(permit),
-        }))
+    pub(super) fn new(task: Task) -> Self {
+        Self(Arc::new(task))
     }
 }
 

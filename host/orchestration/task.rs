@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, LazyLock};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{
     Core, TenantState,
-    context::TaskContext,
+    context::{Task, TaskContext},
     pathway::{Answer, Listener},
     registry::Neuron,
     trace::{TaskEnd, Trace},
@@ -82,16 +83,16 @@ impl RunningTask {
     /// Runs the neuron.
     async fn work(&self, permit: Permit) -> Ended {
         let worker = &self.worker;
-        let context = TaskContext::new(
-            Arc::clone(&worker.core),
-            Arc::clone(&worker.tenant),
-            Arc::clone(&self.trace),
-            Arc::clone(&worker.neuron),
-            &worker.task,
-            worker.depth,
-            Arc::clone(&worker.listener),
-            permit,
-        );
+        let context = TaskContext::new(Task {
+            core: Arc::clone(&worker.core),
+            tenant: Arc::clone(&worker.tenant),
+            trace: Arc::clone(&self.trace),
+            id: worker.task.id.clone(),
+            depth: worker.depth,
+            neuron: Arc::clone(&worker.neuron),
+            listener: Arc::clone(&worker.listener),
+            permit: Mutex::new(permit),
+        });
         let input = TaskInput {
             id: &worker.task.id,
             trace_id: &worker.task.trace_id,
