@@ -30,3 +30,12 @@ pub mod synapse;
 pub mod tenant;
 
 pub use host::{Host, HostBuilder, HostError, TenantError};
+
+/// The documents whose code is compiled with the tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/embedding.md")]
+    struct Embedding;
+}
