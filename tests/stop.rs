@@ -957,7 +957,7 @@ fn a_neuron_stops_what_it_started_and_nothing_else() {
             {"stop": {"trace": {"named": foreign.trace_id()
                 .to_string()}, "rollback": true}},
             {"stop": {"trace": {"named": "not a trace"}}},
-            wait_at_gate(),
+            {"recall": {"from": "gate", "tag": "parent"}},
             {"stop": {"trace": {"pathway": 0}, "rollback": true}},
             {"wait": {"pathway": 0, "timeout_ms": 1_000_000}},
             {"dispatch": {"neuron": "puppet", "trace": {"pathway": 0}, "input": {}}},
@@ -966,7 +966,7 @@ fn a_neuron_stops_what_it_started_and_nothing_else() {
         // Foreign, child and the parent's two.
         stage.gate.arrived(4).await;
         assert_eq!(stage.gate.inside(), 3);
-        stage.gate.open_for_the_last();
+        stage.gate.open_for("parent");
         let answer = parent.wait(LONG).await.unwrap();
         let said = said(&answer);
         let code = |place: usize| said[place]["error"]["code"].as_str().unwrap_or("none");

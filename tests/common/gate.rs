@@ -14,8 +14,8 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Open {
     recalls: bool,
-    /// The one recall that may pass, by its number from 1.
-    only: Option<usize>,
+    /// The tag whose recalls pass all the same.
+    only: Option<&'static str>,
     imprints: bool,
     rollbacks: bool,
 }
@@ -66,10 +66,9 @@ impl Gate {
         self.0.open.send_modify(|open| open.recalls = true);
     }
 
-    /// Lets the recall that came last through, and no other.
-    pub fn open_for_the_last(&self) {
-        let last = self.arrivals();
-        self.0.open.send_modify(|open| open.only = Some(last));
+    /// Lets the recalls that ask for this tag through, and no others.
+    pub fn open_for(&self, tag: &'static str) {
+        self.0.open.send_modify(|open| open.only = Some(tag));
     }
 
     /// Keeps imprints waiting, before they are written.
@@ -109,16 +108,14 @@ impl Gate {
         self.0.traffic.borrow().arrived
     }
 
-    async fn pass(&self, may: impl Fn(&Open, usize) -> bool) {
-        let mut number = 0;
+    async fn pass(&self, may: impl Fn(&Open) -> bool) {
         self.0.traffic.send_modify(|traffic| {
             traffic.arrived += 1;
             traffic.inside += 1;
-            number = traffic.arrived;
         });
         let _visit = Visit(&self.0);
         let mut open = self.0.open.subscribe();
-        drop(open.wait_for(|open| may(open, number)).await.unwrap());
+        drop(open.wait_for(|open| may(open)).await.unwrap());
     }
 }
 
@@ -137,7 +134,8 @@ impl Engram for Gate {
 
     fn recall<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Recalled, EngramError>> {
         Box::pin(async move {
-            self.pass(|open, number| open.recalls || open.only == Some(number))
+            let tag = query.tag.as_deref();
+            self.pass(|open| open.recalls || open.only.is_some_and(|only| tag == Some(only)))
                 .await;
             self.0.engram.recall(query).await
         })
@@ -149,7 +147,7 @@ impl Engram for Gate {
         scope: Option<&'a WriteScope>,
     ) -> BoxFuture<'a, Result<Receipt, EngramError>> {
         Box::pin(async move {
-            self.pass(|open, _| open.imprints).await;
+            self.pass(|open| open.imprints).await;
             self.0.engram.imprint(imprint, scope).await
         })
     }
@@ -160,7 +158,7 @@ impl Engram for Gate {
 
     fn rollback<'a>(&'a self, trace: &'a TraceId) -> BoxFuture<'a, Rollback> {
         Box::pin(async move {
-            self.pass(|open, _| open.rollbacks).await;
+            self.pass(|open| open.rollbacks).await;
             self.0.engram.rollback(trace).await
         })
     }

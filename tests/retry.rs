@@ -1,0 +1,706 @@
+//! Retry: attempts that never overlap, with the references' semantics.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    LONG, Stage, Tap, append, contents, error, host, puppet, run, said, virtual_host, wait_at_gate,
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use soma::{
+    clock::VirtualClock,
+    neuron::Limits,
+    orchestration::{
+        Access, Answer, Backoff, Dispatch, DispatchError, Neuron, RetryError, RetryStrategy,
+        StopOptions, WaitError,
+    },
+    signal::{Payload, Signal, SignalType, TraceId},
+};
+
+use SignalType::{AgentOutput, Clarification, Error, Final, Permission, Stop, Stopped, Task};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn unlimited() -> Limits {
+    Limits {
+        fuel: u64::MAX,
+        wall: LONG,
+        ..Limits::default()
+    }
+}
+
+/// A strategy whose attempts never time out.
+fn patient() -> RetryStrategy {
+    RetryStrategy {
+        timeout: LONG,
+        ..RetryStrategy::default()
+    }
+}
+
+/// A task that does another list of steps at each attempt.
+fn by_attempt(lists: Value) -> Dispatch {
+    puppet(json!([{ "by_attempt": lists }])).limits(unlimited())
+}
+
+fn fails() -> Value {
+    json!([{"fail": {"code": "FLAKY", "recoverable": true}}])
+}
+
+fn of_type(signals: &[Arc<Signal>], kind: SignalType) -> Vec<Arc<Signal>> {
+    let matching = signals.iter().filter(|signal| signal.signal_type() == kind);
+    matching.cloned().collect()
+}
+
+fn last_wait(error: &RetryError) -> &WaitError {
+    match error {
+        RetryError::Exhausted { last, .. } => last,
+        other => panic!("not exhausted but {other:?}"),
+    }
+}
+
+#[test]
+fn the_default_strategy_is_the_references() {
+    let strategy = RetryStrategy::default();
+    assert_eq!(strategy.max_attempts, 3);
+    assert_eq!(strategy.timeout, Duration::from_secs(30));
+    assert_eq!(strategy.backoff, Backoff::None);
+    assert!(strategy.new_trace && !strategy.rollback_on_retry);
+    assert!(strategy.on_retry.is_none());
+    assert_eq!(&*strategy.reason, "retry");
+}
+
+#[test]
+fn each_attempt_is_a_task_on_a_fresh_trace_with_its_number_from_0_and_the_same_parent() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let parent = stage.tenant.ids().signal();
+        let named = stage.tenant.ids().trace();
+        let task = by_attempt(json!([fails(), fails(), []]))
+            .parent(parent.clone())
+            .on_trace(named.clone());
+        let answer = stage.tenant.run_with_retry(task, &patient()).await.unwrap();
+        assert_eq!(answer.output().unwrap()["task"]["attempt"], 2);
+        let tasks = of_type(tap.seen(), Task);
+        let attempts: Vec<_> = tasks
+            .iter()
+            .map(|task| task.meta["attempt"].clone())
+            .collect();
+        assert_eq!(attempts, [json!(0), json!(1), json!(2)]);
+        assert!(
+            tasks
+                .iter()
+                .all(|task| task.parent_id == Some(parent.clone()))
+        );
+        let mut traces: Vec<_> = tasks.iter().map(|task| task.trace_id.clone()).collect();
+        traces.push(named);
+        traces.sort();
+        traces.dedup();
+        assert_eq!(traces.len(), 4, "a trace was used twice");
+    });
+}
+
+#[test]
+fn the_next_attempt_starts_only_when_the_last_one_has_stopped() {
+    let (host, hand) = virtual_host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let task =
+            by_attempt(json!([["spin"], [{"sleep": u64::MAX}], [wait_at_gate()], fails(), []]));
+        let strategy = RetryStrategy {
+            max_attempts: 5,
+            ..RetryStrategy::default()
+        };
+        let clock = async {
+            // Of each stuck attempt: the wait's timer, the task's deadline, and
+            // its own sleep if it sleeps.
+            for (attempt, timers) in [2, 3, 2].into_iter().enumerate() {
+                while tap.next(Task).await.meta["attempt"] != attempt {}
+                hand.wait_for_pending(timers).await;
+                hand.advance(Duration::from_secs(30));
+            }
+        };
+        let (answer, ()) = tokio::join!(stage.tenant.run_with_retry(task, &strategy), clock);
+        assert!(answer.unwrap().is_output());
+        let order = tap.types();
+        assert_eq!(
+            order,
+            [
+                [Task, Stop, Stopped].as_slice(),
+                &[Task, Stop, Stopped],
+                &[Task, Stop, Stopped],
+                &[Task, Error, Stop, Stopped],
+                &[Task, AgentOutput],
+            ]
+            .concat()
+        );
+        let stops = of_type(tap.seen(), Stopped);
+        let cancelled: Vec<_> = stops
+            .iter()
+            .map(|stop| match &stop.payload {
+                Payload::Stopped(ack) => ack.cancelled,
+                _ => panic!(),
+            })
+            .collect();
+        assert_eq!(cancelled, [1, 1, 1, 0]);
+        assert_eq!(hand.pending(), 0);
+    });
+}
+
+#[test]
+fn on_retry_is_told_each_failed_attempt_from_0_but_the_last() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    run(&host, async move {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let telling = Arc::clone(&told);
+        let strategy = RetryStrategy {
+            on_retry: Some(Arc::new(move |attempt, outcome| {
+                let code = error(outcome.as_ref().unwrap()).code.clone();
+                telling.lock().push((attempt, code));
+            })),
+            ..patient()
+        };
+        let task = by_attempt(json!([fails()]));
+        let answer = stage.tenant.run_with_retry(task, &strategy).await.unwrap();
+        assert_eq!(error(&answer).code, "FLAKY");
+        let flaky = "FLAKY".to_owned();
+        assert_eq!(*told.lock(), [(0, flaky.clone()), (1, flaky)]);
+    });
+}
+
+#[test]
+fn a_recoverable_error_of_the_last_attempt_is_the_answer_and_every_attempt_was_stopped() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let task = by_attempt(json!([fails()]));
+        let answer = stage.tenant.run_with_retry(task, &patient()).await.unwrap();
+        assert!(error(&answer).recoverable);
+        assert_eq!(tap.types(), [Task, Error, Stop, Stopped].repeat(3));
+    });
+}
+
+#[test]
+fn timeouts_to_the_end_raise_the_last_one_and_every_attempt_was_stopped() {
+    let (host, hand) = virtual_host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let strategy = RetryStrategy {
+            max_attempts: 2,
+            timeout: Duration::from_millis(500),
+            ..RetryStrategy::default()
+        };
+        let task = puppet(json!([wait_at_gate()])).limits(unlimited());
+        let clock = async {
+            for _ in 0..2 {
+                tap.next(Task).await;
+                hand.wait_for_pending(2).await;
+                hand.advance(Duration::from_millis(500));
+            }
+        };
+        let (answer, ()) = tokio::join!(stage.tenant.run_with_retry(task, &strategy), clock);
+        let error = answer.unwrap_err();
+        let traces: Vec<_> = of_type(tap.seen(), Task)
+            .iter()
+            .map(|s| s.trace_id.clone())
+            .collect();
+        assert_eq!(
+            *last_wait(&error),
+            WaitError::Timeout {
+                trace: traces[1].clone(),
+                timeout: strategy.timeout
+            }
+        );
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "gave up after 2 attempts: no reply on {} within 500 ms",
+                traces[1]
+            )
+        );
+        assert_eq!(tap.types(), [Task, Stop, Stopped].repeat(2));
+        assert_eq!(stage.gate.inside(), 0);
+    });
+}
+
+#[test]
+fn what_is_no_passing_trouble_is_answered_at_once() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        for (kind, steps) in [
+            (Error, json!([{"fail": {"code": "BROKEN"}}])),
+            (Error, json!([{"panic": "broken"}])),
+            (Clarification, json!([{"clarify": {"question": "?"}}])),
+            (
+                Permission,
+                json!([{"ask_leave": {"action": "a", "scope": {}, "reason": "r"}}]),
+            ),
+            (AgentOutput, json!([])),
+        ] {
+            let task = puppet(steps);
+            let answer = stage.tenant.run_with_retry(task, &patient()).await.unwrap();
+            assert_eq!(answer.signal.signal_type(), kind);
+            assert_eq!(tap.types_on(&answer.signal.trace_id), [Task, kind]);
+        }
+    });
+}
+
+#[test]
+fn an_attempt_that_is_stopped_from_outside_is_tried_again() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let task = by_attempt(json!([[wait_at_gate()], []]));
+        let strategy = patient();
+        let operator = async {
+            let trace = tap.next(Task).await.trace_id.clone();
+            stage.gate.arrived(1).await;
+            stage
+                .tenant
+                .stop_trace(&trace, StopOptions::default())
+                .await
+        };
+        let retried = stage.tenant.run_with_retry(task, &strategy);
+        let (answer, acks) = tokio::join!(retried, operator);
+        assert!(answer.unwrap().is_output());
+        assert_eq!(acks[0].cancelled, 1);
+        // The retry's own STOP joins the operator's.
+        assert_eq!(tap.types(), [Task, Stop, Stopped, Task, AgentOutput]);
+    });
+}
+
+#[test]
+fn no_attempt_at_all_is_refused_and_one_attempt_is_one() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let strategy = |max_attempts| RetryStrategy {
+            max_attempts,
+            ..patient()
+        };
+        let task = by_attempt(json!([fails()]));
+        let refused = stage
+            .tenant
+            .run_with_retry(task.clone(), &strategy(0))
+            .await;
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, RetryError::NoAttempts));
+        assert_eq!(
+            refused.to_string(),
+            "max_attempts is 0; a call needs at least one attempt"
+        );
+        assert!(tap.seen().is_empty());
+        let once = stage
+            .tenant
+            .run_with_retry(task, &strategy(1))
+            .await
+            .unwrap();
+        assert!(once.is_error());
+        assert_eq!(tap.types(), [Task, Error, Stop, Stopped]);
+    });
+}
+
+#[test]
+fn the_strategy_decides_what_is_tried_again() {
+    let (host, hand) = virtual_host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let until_good = RetryStrategy {
+            retry_on: Arc::new(|outcome| match outcome {
+                Ok(answer) => answer
+                    .output()
+                    .is_some_and(|output| output["value"] == "bad"),
+                Err(_) => false,
+            }),
+            ..patient()
+        };
+        let task = by_attempt(json!([
+            [{"output": {"value": "bad"}}], [{"output": {"value": "good"}}]]));
+        let answer = stage
+            .tenant
+            .run_with_retry(task, &until_good)
+            .await
+            .unwrap();
+        assert_eq!(answer.output().unwrap()["value"], "good");
+        assert_eq!(
+            tap.types(),
+            [Task, AgentOutput, Stop, Stopped, Task, AgentOutput]
+        );
+
+        // A timeout that is not retried is raised, and its task goes on.
+        let task = puppet(json!([wait_at_gate(), append("done")])).limits(unlimited());
+        let limited = RetryStrategy {
+            timeout: HOUR,
+            ..until_good
+        };
+        let retried = stage.tenant.run_with_retry(task, &limited);
+        let clock = async {
+            hand.wait_for_pending(2).await;
+            hand.advance(HOUR);
+        };
+        let (raised, ()) = tokio::join!(retried, clock);
+        assert!(matches!(
+            raised.unwrap_err(),
+            RetryError::NotRetried(WaitError::Timeout { .. })
+        ));
+        assert_eq!(stage.gate.inside(), 1);
+        stage.gate.open();
+        common::until(|| stage.memory.len() == 1).await;
+    });
+}
+
+/// Runs three failing attempts and returns how long each backoff waited.
+async fn backoffs(stage: &Stage, hand: &VirtualClock, strategy: RetryStrategy) -> Vec<Duration> {
+    let mut tap = Tap::on(&stage.tenant);
+    let task = by_attempt(json!([fails()]));
+    let attempts = strategy.max_attempts;
+    let clock = async {
+        let mut waits = Vec::new();
+        for _ in 1..attempts {
+            // Nothing of an attempt is left once it has stopped: what waits
+            // next is the backoff.
+            tap.next(Stopped).await;
+            hand.wait_for_pending(1).await;
+            assert_eq!(hand.pending(), 1);
+            waits.push(hand.advance_to_next().unwrap());
+        }
+        waits
+    };
+    let (answer, waits) = tokio::join!(stage.tenant.run_with_retry(task, &strategy), clock);
+    assert!(answer.unwrap().is_error());
+    waits
+}
+
+#[test]
+fn backoffs_wait_on_the_clock_between_attempts_as_their_formulas_say() {
+    let (host, hand) = virtual_host();
+    let stage = Stage::new(&host, "acme");
+    run(&host, async move {
+        let with = |backoff| RetryStrategy {
+            max_attempts: 5,
+            backoff,
+            max_delay: 100 * HOUR,
+            ..patient()
+        };
+        let constant = backoffs(&stage, &hand, with(Backoff::Constant(HOUR))).await;
+        assert_eq!(constant, [HOUR; 4]);
+        let linear = backoffs(&stage, &hand, with(Backoff::Linear(HOUR))).await;
+        assert_eq!(linear, [HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR]);
+        let exponential = with(Backoff::Exponential {
+            base: HOUR,
+            multiplier: 2.0,
+        });
+        let waits = backoffs(&stage, &hand, exponential.clone()).await;
+        assert_eq!(waits, [HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR]);
+        let capped = RetryStrategy {
+            max_delay: 3 * HOUR,
+            ..exponential
+        };
+        let waits = backoffs(&stage, &hand, capped).await;
+        assert_eq!(waits, [HOUR, 2 * HOUR, 3 * HOUR, 3 * HOUR]);
+    });
+}
+
+#[test]
+fn jittered_backoffs_stay_in_their_bounds_and_a_seed_repeats_them() {
+    let waits = || {
+        let (host, hand) = virtual_host();
+        let stage = Stage::new(&host, "acme");
+        run(&host, async move {
+            let strategy = RetryStrategy {
+                max_attempts: 8,
+                backoff: Backoff::DecorrelatedJitter(HOUR),
+                max_delay: 100 * HOUR,
+                ..patient()
+            };
+            backoffs(&stage, &hand, strategy).await
+        })
+    };
+    let first = waits();
+    assert!(
+        first.iter().all(|wait| (HOUR..3 * HOUR).contains(wait)),
+        "{first:?}"
+    );
+    assert!(first.iter().any(|wait| *wait != first[0]), "{first:?}");
+    assert_eq!(first, waits());
+}
+
+#[test]
+fn rollback_on_retry_undoes_a_failed_attempt_before_the_next_one_starts() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    run(&host, async move {
+        let wrote =
+            |what: &str| json!([append(what), {"fail": {"code": "F", "recoverable": true}}]);
+        // The last attempt tells what it finds before it writes itself.
+        let task = || {
+            by_attempt(json!([
+                wrote("first"),
+                wrote("second"),
+                [{"recall": {"from": "memory"}}, append("third")],
+            ]))
+        };
+        let rolling_back = RetryStrategy {
+            rollback_on_retry: true,
+            ..patient()
+        };
+        let answer = stage
+            .tenant
+            .run_with_retry(task(), &rolling_back)
+            .await
+            .unwrap();
+        assert_eq!(said(&answer)[0]["hits"], json!([]));
+        assert_eq!(contents(&stage.memory).await, [json!("third")]);
+        assert_eq!(stage.tenant.tenant().journal_held(), 0);
+
+        let answer = stage
+            .tenant
+            .run_with_retry(task(), &patient())
+            .await
+            .unwrap();
+        let found = &said(&answer)[0]["hits"];
+        assert_eq!(*found, json!(["third", "first", "second"]));
+        assert_eq!(stage.memory.len(), 4);
+        assert_eq!(stage.tenant.tenant().journal_held(), 0);
+        common::until(|| stage.tenant.traces().is_empty()).await;
+    });
+}
+
+#[test]
+fn the_stop_of_an_attempt_says_why() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let strategy = |reason: &str, rollback_on_retry| RetryStrategy {
+            max_attempts: 1,
+            reason: reason.into(),
+            rollback_on_retry,
+            ..patient()
+        };
+        for strategy in [strategy("retry", false), strategy("impatience", true)] {
+            let task = by_attempt(json!([fails()]));
+            drop(stage.tenant.run_with_retry(task, &strategy).await.unwrap());
+        }
+        let stops = of_type(tap.seen(), Stop);
+        let payloads: Vec<_> = stops
+            .iter()
+            .map(|stop| Value::Object(stop.payload.to_object()))
+            .collect();
+        assert_eq!(
+            payloads,
+            [
+                json!({"rollback": false, "reason": "retry"}),
+                json!({"rollback": true, "reason": "impatience"}),
+            ]
+        );
+    });
+}
+
+#[test]
+fn attempts_on_one_trace_do_not_overlap_either_and_never_answer_for_each_other() {
+    let (host, hand) = virtual_host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let trace = stage.tenant.open_trace();
+        let strategy = RetryStrategy {
+            new_trace: false,
+            ..RetryStrategy::default()
+        };
+        let task = by_attempt(json!([
+            [append("first"), wait_at_gate(), {"output": {"value": "late"}}],
+            [append("second"), wait_at_gate(), {"output": {"value": "right"}}],
+        ]))
+        .on_trace(trace.id().clone());
+        let clock = async {
+            stage.gate.arrived(1).await;
+            hand.wait_for_pending(2).await;
+            hand.advance(Duration::from_secs(30));
+            stage.gate.arrived(2).await;
+            assert_eq!(stage.gate.inside(), 1, "the first attempt still runs");
+            stage.gate.open();
+        };
+        let (answer, ()) = tokio::join!(stage.tenant.run_with_retry(task, &strategy), clock);
+        assert_eq!(answer.unwrap().output().unwrap()["value"], "right");
+        // The first attempt's end, then the second; the trace is not stopped.
+        assert_eq!(tap.types(), [Task, Error, Task, AgentOutput]);
+        let traces: Vec<&TraceId> = tap.seen().iter().map(|signal| &signal.trace_id).collect();
+        assert!(traces.iter().all(|one| *one == trace.id()));
+        let Payload::Error(cancelled) = &tap.seen()[1].payload else {
+            panic!()
+        };
+        assert_eq!(cancelled.code, "CANCELLED");
+        // Whoever named the trace settles it: both attempts' writes.
+        let acks = trace.stop(StopOptions::rollback()).await;
+        assert_eq!(acks[0].compensated, 2);
+        assert!(stage.memory.is_empty());
+    });
+}
+
+#[test]
+fn attempts_on_one_trace_that_nobody_named_share_a_fresh_one_that_is_committed() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let strategy = RetryStrategy {
+            new_trace: false,
+            ..patient()
+        };
+        let failing = json!([append("first"), {"fail": {"code": "F", "recoverable": true}}]);
+        let task = by_attempt(json!([failing, [append("second")]]));
+        let answer = stage.tenant.run_with_retry(task, &strategy).await.unwrap();
+        assert!(answer.is_output());
+        assert_eq!(tap.types(), [Task, Error, Task, AgentOutput]);
+        let tasks = of_type(tap.seen(), Task);
+        assert_eq!(tasks[0].trace_id, tasks[1].trace_id);
+        assert_eq!(stage.memory.len(), 2);
+        assert_eq!(stage.tenant.tenant().journal_held(), 0);
+        common::until(|| stage.tenant.traces().is_empty()).await;
+    });
+}
+
+#[test]
+fn an_attempt_that_cannot_start_ends_the_retry_with_the_reason() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    run(&host, async move {
+        let tenant = stage.tenant.clone();
+        let strategy = RetryStrategy {
+            on_retry: Some(Arc::new(move |_, _| {
+                tenant.deregister("puppet");
+            })),
+            ..patient()
+        };
+        let task = by_attempt(json!([fails()]));
+        let ended = stage
+            .tenant
+            .run_with_retry(task, &strategy)
+            .await
+            .unwrap_err();
+        assert!(matches!(
+            ended,
+            RetryError::Dispatch(DispatchError::Unroutable { .. })
+        ));
+    });
+}
+
+#[test]
+fn a_retried_success_is_committed_and_its_trace_forgotten() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    run(&host, async move {
+        let task = by_attempt(json!([fails(), [append("done")]]));
+        let answer = stage.tenant.run_with_retry(task, &patient()).await.unwrap();
+        assert_eq!(stage.tenant.tenant().journal_held(), 0);
+        common::until(|| stage.tenant.traces().is_empty()).await;
+        let trace = &answer.signal.trace_id;
+        let acks = stage
+            .tenant
+            .stop_trace(trace, StopOptions::rollback())
+            .await;
+        assert!(acks.is_empty());
+        assert_eq!(contents(&stage.memory).await, [json!("done")]);
+    });
+}
+
+#[test]
+fn in_terminal_scope_the_answer_of_a_retry_is_the_final() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    run(&host, async move {
+        let task = by_attempt(json!([fails(), []])).terminal();
+        let answer = stage.tenant.run_with_retry(task, &patient()).await.unwrap();
+        assert_eq!(answer.signal.signal_type(), Final);
+    });
+}
+
+/// A generator that stalls for its first calls, and an orchestrator with the
+/// grant that retries it from inside the sandbox.
+fn orchestrated(stage: &Stage, host: &soma::Host) {
+    let generator = Neuron::new("generator", common::plugin(host, "generator"))
+        .bind("calls", Arc::clone(&stage.memory), Access::ReadWrite)
+        .bind("never", Arc::new(stage.gate.clone()), Access::Read)
+        .limits(unlimited());
+    stage.tenant.register(generator);
+    let orchestrator = Neuron::new("orchestrator", common::plugin(host, "orchestrator"));
+    stage.tenant.register(orchestrator.limits(unlimited()));
+}
+
+#[test]
+fn a_neuron_with_the_grant_retries_another_that_stalls_in_any_way() {
+    for (stall, timers) in [("sleep", 4), ("spin", 3), ("wait", 3), ("allocate", 3)] {
+        let (host, hand) = virtual_host();
+        let stage = Stage::new(&host, "acme");
+        orchestrated(&stage, &host);
+        let mut tap = Tap::on(&stage.tenant);
+        run(&host, async move {
+            let input = json!({"question": "who?", "stall_first": 1, "stall": stall,
+                "timeout_ms": 30_000});
+            let task = Dispatch::to_neuron("orchestrator").input(input);
+            let mut pathway = stage.tenant.dispatch(task).unwrap();
+            common::until(|| stage.memory.len() == 1).await;
+            // Both tasks' deadlines, the retry's timer, and the sleep.
+            hand.wait_for_pending(timers).await;
+            hand.advance(Duration::from_secs(30));
+            let answer: Answer = pathway.wait(LONG).await.unwrap();
+            let output = answer.output().unwrap();
+            assert_eq!(output["answer"], "answer to 'who?'", "{stall}");
+            assert_eq!(output["attempts"], 2);
+            use SignalType::{AgentOutput, Stop, Stopped, Task};
+            let expected = [Task, Task, Stop, Stopped, Task, AgentOutput, AgentOutput];
+            assert_eq!(tap.types(), expected, "{stall}");
+            let own = pathway.task_id();
+            let attempts = of_type(tap.seen(), Task);
+            assert!(
+                attempts[1..]
+                    .iter()
+                    .all(|task| task.parent_id.as_ref() == Some(own))
+            );
+        });
+    }
+}
+
+#[test]
+fn a_neuron_whose_retries_are_used_up_is_told_why() {
+    let (host, hand) = virtual_host();
+    let stage = Stage::new(&host, "acme");
+    orchestrated(&stage, &host);
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let input = json!({"question": "?", "stall_first": 9, "stall": "wait",
+            "timeout_ms": 1_000, "max_attempts": 2});
+        let task = Dispatch::to_neuron("orchestrator").input(input);
+        let mut pathway = stage.tenant.dispatch(task).unwrap();
+        for attempt in 1..=2 {
+            stage.gate.arrived(attempt).await;
+            hand.wait_for_pending(3).await;
+            hand.advance(Duration::from_secs(1));
+        }
+        let answer = pathway.wait(LONG).await.unwrap();
+        assert_eq!(error(&answer).code, "TIMEOUT");
+        assert!(error(&answer).recoverable);
+        assert_eq!(of_type(tap.seen(), Stopped).len(), 2);
+        assert_eq!(stage.gate.inside(), 0);
+    });
+}
