@@ -13,14 +13,14 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{engine::Pulse, environment::Governor, outcome::End};
+use super::{
+    engine::Pulse,
+    environment::Governor,
+    lane::{self, Member, SlowLane, Turn},
+    outcome::End,
+};
 use crate::clock::{Clock, Sleep, Stopwatch};
-
-/// A guest that has used this much CPU goes to the slow lane, where guests
-/// take turns on fewer workers than there are.
-pub(super) const SLOW_LANE_AFTER: Duration = Duration::from_millis(3);
 
 /// A guest that a tick finds younger than this in its slice goes on.
 const SHORTEST_SLICE: Duration = Duration::from_micros(400);
@@ -124,12 +124,12 @@ pub(super) struct Supervision<'a> {
     pub(super) clock: &'a Clock,
     pub(super) governor: &'a dyn Governor,
     pub(super) pulse: &'a Pulse,
-    pub(super) slow_lane: &'a Arc<Semaphore>,
+    pub(super) slow_lane: &'a Arc<SlowLane>,
+    /// Whose turns in the slow lane the task takes.
+    pub(super) tenant: lane::Key,
     /// Monotonic time of the clock at which the task ends.
     pub(super) deadline: Duration,
 }
-
-type LaneWait = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 /// Polls a guest's call under STOP, deadline, CPU lanes and fuel quota.
 pub(super) struct Supervised<'a, F> {
@@ -138,7 +138,9 @@ pub(super) struct Supervised<'a, F> {
     /// Made when the call first waits: a call that does not wait needs none.
     timer: Option<Sleep>,
     throttle: Option<Sleep>,
-    lane: Option<LaneWait>,
+    /// Once the guest belongs in the slow lane.
+    member: Option<Member>,
+    turn: Option<Turn>,
 }
 
 impl<'a, F: Future> Supervised<'a, F> {
@@ -148,7 +150,8 @@ impl<'a, F: Future> Supervised<'a, F> {
             supervision,
             timer: None,
             throttle: None,
-            lane: None,
+            member: None,
+            turn: None,
         }
     }
 
@@ -169,19 +172,21 @@ impl<'a, F: Future> Supervised<'a, F> {
     }
 
     /// A place on a CPU: at once for a guest that used little, in turn for one
-    /// that used much.
-    fn poll_lane(&mut self, context: &mut Context<'_>) -> Poll<Option<OwnedSemaphorePermit>> {
-        if self.supervision.control.cpu() < SLOW_LANE_AFTER {
+    /// that used much. The turn lasts for one slice.
+    fn poll_lane(&mut self, context: &mut Context<'_>) -> Poll<Option<Turn>> {
+        let Supervision {
+            control,
+            slow_lane,
+            tenant,
+            ..
+        } = &self.supervision;
+        if self.member.is_none() && !slow_lane.is_for(control.cpu(), *tenant) {
             return Poll::Ready(None);
         }
-        let slow_lane = self.supervision.slow_lane;
-        let wait = self.lane.get_or_insert_with(|| {
-            let slow_lane = Arc::clone(slow_lane);
-            Box::pin(async move { slow_lane.acquire_owned().await.ok() })
-        });
-        let permit = std::task::ready!(wait.as_mut().poll(context));
-        self.lane = None;
-        Poll::Ready(permit)
+        let member = self.member.get_or_insert_with(|| slow_lane.join(*tenant));
+        let turn = self.turn.get_or_insert_with(|| member.queue());
+        std::task::ready!(Pin::new(turn).poll(context));
+        Poll::Ready(self.turn.take())
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -210,7 +215,7 @@ impl<F: Future> Future for Supervised<'_, F> {
         if this.timer.is_some() && this.poll_deadline(context).is_ready() {
             return Poll::Ready(Err(Cut::Deadline));
         }
-        if let Poll::Ready(permit) = this.poll_turn(context) {
+        if let Poll::Ready(turn) = this.poll_turn(context) {
             let polled = {
                 let _beat = this.supervision.pulse.beat();
                 control.begin_slice();
@@ -218,7 +223,7 @@ impl<F: Future> Future for Supervised<'_, F> {
                 control.end_slice();
                 polled
             };
-            drop(permit);
+            drop(turn);
             if let Poll::Ready(output) = polled {
                 return Poll::Ready(Ok(output));
             }
@@ -231,10 +236,10 @@ impl<F: Future> Future for Supervised<'_, F> {
 }
 
 impl<F: Future> Supervised<'_, F> {
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Option<OwnedSemaphorePermit>> {
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Option<Turn>> {
         if self.poll_throttle(context).is_pending() {
             // A pause in the lane's queue would stop all who wait behind.
-            self.lane = None;
+            self.turn = None;
             return Poll::Pending;
         }
         self.poll_lane(context)

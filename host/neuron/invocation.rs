@@ -111,6 +111,7 @@ impl Sandbox {
                 governor: &*governor,
                 pulse: self.pulse_of(plugin),
                 slow_lane: self.slow_lane(),
+                tenant: Arc::as_ptr(&governor).addr(),
                 deadline: clock.monotonic().saturating_add(limits.wall),
             };
             Supervised::new(call, supervision).await

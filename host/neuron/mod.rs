@@ -12,6 +12,7 @@ mod engine;
 pub mod environment;
 mod guest;
 mod invocation;
+mod lane;
 mod limits;
 mod outcome;
 mod plugin;
@@ -24,7 +25,6 @@ use std::{
     },
 };
 
-use tokio::sync::Semaphore;
 use wasmtime::{Engine, component::Component};
 
 pub use self::{
@@ -37,7 +37,7 @@ pub use self::{
     outcome::{End, Ended, Reply, Usage},
     plugin::{Grants, Interface, LoadError, Plugin, UnknownInterface},
 };
-use self::{cache::CodeCache, engine::Pulse};
+use self::{cache::CodeCache, engine::Pulse, lane::SlowLane};
 
 /// Settings of a sandbox.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ pub struct Sandbox {
     metered: Machine,
     /// Made with the first trusted neuron: a pool reserves address space.
     trusted: OnceLock<Machine>,
-    slow_lane: Arc<Semaphore>,
+    slow_lane: Arc<SlowLane>,
     instances: u32,
     live: AtomicU32,
     cache: Option<CodeCache>,
@@ -146,7 +146,7 @@ impl Sandbox {
         Ok(Self {
             metered: Machine::new(Metering::Fuel, config.instances)?,
             trusted: OnceLock::new(),
-            slow_lane: Arc::new(Semaphore::new(config.workers.saturating_sub(1).max(1))),
+            slow_lane: SlowLane::new(config.workers.saturating_sub(1).max(1)),
             instances: config.instances,
             live: AtomicU32::new(0),
             cache,
@@ -242,7 +242,7 @@ impl Sandbox {
         }
     }
 
-    fn slow_lane(&self) -> &Arc<Semaphore> {
+    fn slow_lane(&self) -> &Arc<SlowLane> {
         &self.slow_lane
     }
 }

@@ -292,6 +292,7 @@ impl Core {
             worker,
             trace,
             end: TaskEnd::Cancelled,
+            answer: None,
         };
         self.guests.spawn(running.run(admission));
         Ok(pathway)

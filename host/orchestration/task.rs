@@ -50,14 +50,26 @@ impl Worker {
 pub(super) struct RunningTask {
     pub(super) worker: Worker,
     pub(super) trace: Arc<Trace>,
+    /// How it ended; by STOP until it has replied.
     pub(super) end: TaskEnd,
+    /// For whoever listens, when the task has left its trace.
+    pub(super) answer: Option<Answer>,
 }
 
 impl Drop for RunningTask {
     fn drop(&mut self) {
-        self.worker.listener.close();
-        let Worker { task, control, .. } = &self.worker;
+        let Worker {
+            task,
+            control,
+            listener,
+            ..
+        } = &self.worker;
         self.trace.end_task(&task.id, control, self.end);
+        // Whoever has the answer finds the task gone from its trace.
+        match self.answer.take() {
+            Some(answer) => listener.answer(answer),
+            None => listener.close(),
+        }
     }
 }
 
@@ -77,7 +89,7 @@ impl RunningTask {
                 usage: Usage::default(),
             },
         };
-        self.end = self.reply(ended).await;
+        self.reply(ended).await;
     }
 
     /// Runs the neuron.
@@ -114,7 +126,7 @@ impl RunningTask {
     }
 
     /// Publishes the one reply of the task; with STOP of its trace it has none.
-    async fn reply(&self, ended: Ended) -> TaskEnd {
+    async fn reply(&mut self, ended: Ended) {
         let Ended { result, usage } = ended;
         let (payload, route) = match result {
             Err(end) => {
@@ -125,35 +137,33 @@ impl RunningTask {
             }
             Ok(reply) => payload_of(reply),
         };
-        let result = match &payload {
+        let output = match &payload {
             Payload::AgentOutput(reply) => Some(&reply.output),
             _ => None,
         };
-        let end = if result.is_some() {
-            TaskEnd::Output
-        } else {
-            TaskEnd::Other
+        let end = match output {
+            Some(_) => TaskEnd::Output,
+            None => TaskEnd::Other,
         };
-        let result = result.filter(|_| self.worker.finalize).cloned();
-        let Some(reply) = self.publish(&self.worker.task.id, payload, route.as_ref()) else {
-            return TaskEnd::Cancelled;
+        let finalized = output.filter(|_| self.worker.finalize).cloned();
+        let Some(mut last) = self.publish(&self.worker.task.id, payload, route.as_ref()) else {
+            return;
         };
-        let mut last = reply;
-        if let Some(result) = result {
+        self.end = end;
+        if let Some(result) = finalized {
             self.worker.listener.deliver(&last);
             let payload = signal::Final::new(result).into();
             let Some(last_word) = self.publish(&last.id, payload, None) else {
-                return end;
+                return;
             };
             last = last_word;
             self.trace.commit().await;
         }
-        self.worker.listener.answer(Answer {
+        self.answer = Some(Answer {
             signal: last,
             route,
             usage,
         });
-        end
     }
 
     /// Publishes a signal in the neuron's name; `None` once STOP has begun.

@@ -41,7 +41,7 @@ pub(super) struct Trace {
     parent: Option<Weak<Trace>>,
     table: Weak<TraceTable>,
     state: Mutex<State>,
-    /// Woken when a task has ended.
+    /// Woken when a task or a commit has ended.
     task_gone: Notify,
 }
 
@@ -56,6 +56,8 @@ struct State {
     /// Traces that tasks of this trace started and that are not settled.
     children: Vec<Child>,
     cancelled: u64,
+    /// Commits under way.
+    commits: usize,
     /// Whether the last reply was an output.
     succeeded: bool,
 }
@@ -264,20 +266,17 @@ impl Trace {
     pub(super) fn commit(self: &Arc<Self>) -> BoxFuture<'static, bool> {
         let trace = Arc::clone(self);
         Box::pin(async move {
-            let (engrams, children) = {
-                let state = trace.state.lock();
-                if state.open() == Err(Refused::Stopped) {
-                    return false;
-                }
-                (state.touched.clone(), state.children.clone())
+            let Some((engrams, children)) = trace.begin_commit() else {
+                return false;
             };
+            let committing = Committing(&trace);
             for child in children {
                 child.trace.commit().await;
             }
             for engram in engrams {
                 engram.commit(trace.id()).await;
             }
-            trace.rest(trace.state.lock());
+            drop(committing);
             true
         })
     }
@@ -328,9 +327,21 @@ impl Trace {
         StopTurn::First(StopWork { report, children })
     }
 
-    /// Resolves when no task of the trace runs; returns how many STOP ended.
+    /// What a commit settles; none once STOP has begun. STOP waits for a commit
+    /// that came first, so that it never finds one half done.
+    fn begin_commit(&self) -> Option<(Vec<Arc<dyn Engram>>, Vec<Child>)> {
+        let mut state = self.state.lock();
+        if state.open() == Err(Refused::Stopped) {
+            return None;
+        }
+        state.commits += 1;
+        Some((state.touched.clone(), state.children.clone()))
+    }
+
+    /// Resolves when no task of the trace runs and no commit of it is under
+    /// way; returns how many tasks STOP ended.
     pub(super) async fn tasks_ended(&self) -> u64 {
-        self.when(|state| state.tasks.is_empty().then_some(state.cancelled))
+        self.when(|state| (state.tasks.is_empty() && state.commits == 0).then_some(state.cancelled))
             .await
     }
 
@@ -408,6 +419,18 @@ impl Trace {
     }
 }
 
+/// A commit under way, until it is done or dropped.
+struct Committing<'a>(&'a Trace);
+
+impl Drop for Committing<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.commits -= 1;
+        self.0.task_gone.notify_waiters();
+        self.0.rest(state);
+    }
+}
+
 impl State {
     fn open(&self) -> Result<(), Refused> {
         match self.phase {
@@ -421,6 +444,7 @@ impl State {
     fn is_open_and_resting(&self) -> bool {
         matches!(self.phase, Phase::Open)
             && self.tasks.is_empty()
+            && self.commits == 0
             && self.holders == 0
             && self.children.iter().all(|child| child.trace.is_resting())
     }
@@ -487,6 +511,7 @@ impl TraceTable {
                     touched: Vec::new(),
                     children: Vec::new(),
                     cancelled: 0,
+                    commits: 0,
                     succeeded: false,
                 }),
                 task_gone: Notify::new(),
