@@ -89,6 +89,9 @@ impl RunningTask {
                 usage: Usage::default(),
             },
         };
+        if !matches!(ended.result, Ok(Reply::Output { .. })) {
+            self.trace.end_started_by(&self.worker.task.id).await;
+        }
         self.reply(ended).await;
     }
 

@@ -77,6 +77,12 @@ struct Running {
     listener: Arc<Listener>,
 }
 
+impl Running {
+    fn is_by(&self, task: &SignalId) -> bool {
+        self.by.as_ref() == Some(task)
+    }
+}
+
 enum Phase {
     Open,
     /// STOP has begun; the receiver gets its report.
@@ -170,8 +176,8 @@ impl Trace {
         Ok(())
     }
 
-    /// Removes a task that has ended. What it started does not outlive it
-    /// unless it ended well: nobody would wait for it.
+    /// Removes a task that has ended. What it started does not go on unless it
+    /// ended well: nobody would wait for it.
     pub(super) fn end_task(&self, task: &SignalId, control: &Arc<TaskControl>, end: TaskEnd) {
         if end != TaskEnd::Output {
             self.cancel_started_by(task);
@@ -190,14 +196,26 @@ impl Trace {
         self.rest(state);
     }
 
-    /// Ends the tasks that `task` started here and on child traces. Their
-    /// journals stay, to be settled with this trace's; each ended task ends
-    /// what it started in turn.
-    fn cancel_started_by(&self, task: &SignalId) {
+    /// Ends the tasks that `task` started here and on child traces, and waits
+    /// until they have ended. Their journals stay, to be settled with this
+    /// trace's.
+    pub(super) async fn end_started_by(&self, task: &SignalId) {
+        let children = self.cancel_started_by(task);
+        // Each of them ends what it started before it has ended itself.
+        let gone = |state: &State| !state.tasks.iter().any(|running| running.is_by(task));
+        self.when(|state| gone(state).then_some(())).await;
+        for child in children {
+            let trace = &child.trace;
+            trace
+                .when(|state| state.tasks.is_empty().then_some(()))
+                .await;
+        }
+    }
+
+    fn cancel_started_by(&self, task: &SignalId) -> Vec<Child> {
         let (tasks, children) = {
             let state = self.state.lock();
-            let tasks = state.tasks.iter();
-            let tasks = tasks.filter(|running| running.by.as_ref() == Some(task));
+            let tasks = state.tasks.iter().filter(|running| running.is_by(task));
             let children = state.children.iter().filter(|child| child.by == *task);
             let tasks: Vec<_> = tasks.cloned().collect();
             (tasks, children.cloned().collect::<Vec<_>>())
@@ -205,12 +223,13 @@ impl Trace {
         for running in tasks {
             running.control.stop();
         }
-        for child in children {
+        for child in &children {
             let tasks = child.trace.state.lock().tasks.clone();
             for running in tasks {
                 running.control.stop();
             }
         }
+        children
     }
 
     /// Keeps the trace known until [`Trace::release`].
@@ -266,7 +285,7 @@ impl Trace {
     pub(super) fn commit(self: &Arc<Self>) -> BoxFuture<'static, bool> {
         let trace = Arc::clone(self);
         Box::pin(async move {
-            let Some((engrams, children)) = trace.begin_commit() else {
+            let Some(ToCommit { engrams, children }) = trace.begin_commit() else {
                 return false;
             };
             let committing = Committing(&trace);
@@ -329,13 +348,16 @@ impl Trace {
 
     /// What a commit settles; none once STOP has begun. STOP waits for a commit
     /// that came first, so that it never finds one half done.
-    fn begin_commit(&self) -> Option<(Vec<Arc<dyn Engram>>, Vec<Child>)> {
+    fn begin_commit(&self) -> Option<ToCommit> {
         let mut state = self.state.lock();
         if state.open() == Err(Refused::Stopped) {
             return None;
         }
         state.commits += 1;
-        Some((state.touched.clone(), state.children.clone()))
+        Some(ToCommit {
+            engrams: state.touched.clone(),
+            children: state.children.clone(),
+        })
     }
 
     /// Resolves when no task of the trace runs and no commit of it is under
@@ -417,6 +439,12 @@ impl Trace {
             parent.rest(parent.state.lock());
         }
     }
+}
+
+/// What a commit makes permanent.
+struct ToCommit {
+    engrams: Vec<Arc<dyn Engram>>,
+    children: Vec<Child>,
 }
 
 /// A commit under way, until it is done or dropped.
