@@ -421,7 +421,7 @@ mod tests {
             .collect();
         let mut child = admission.ask(&tenant, true).unwrap();
         parent.lend();
-        assert!(admitted(&mut child).is_some());
+        let _child = admitted(&mut child).unwrap();
         assert!(roots.iter_mut().all(|root| admitted(root).is_none()));
     }
 
