@@ -1,8 +1,12 @@
 //! From a request to a task that is entered into its trace.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use super::{
     Core, TenantState,
@@ -213,12 +217,48 @@ pub(super) struct Parent<'a> {
 }
 
 impl Core {
+    /// Starts a task on the guests' runtime.
     pub(super) fn dispatch(
         self: &Arc<Self>,
         tenant: &Arc<TenantState>,
         dispatch: Dispatch,
         parent: Option<Parent<'_>>,
     ) -> Result<Pathway, DispatchError> {
+        let (pathway, work) = self.prepare(tenant, dispatch, parent)?;
+        self.guests.spawn(work);
+        Ok(pathway)
+    }
+
+    /// Starts a task for a caller that will wait for it: its first slice runs
+    /// on the caller's thread, if that is one of the guests'. A short task is
+    /// done by then, and no thread was woken and no timer set for it.
+    pub(super) fn dispatch_here(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        dispatch: Dispatch,
+    ) -> Result<Pathway, DispatchError> {
+        let (pathway, work) = self.prepare(tenant, dispatch, None)?;
+        let here = Handle::try_current().is_ok_and(|here| here.id() == self.guests.id());
+        if here {
+            let mut work = Box::pin(work);
+            // Nobody is lost who wakes this waker: a spawned task is polled.
+            let mut context = Context::from_waker(Waker::noop());
+            if work.as_mut().poll(&mut context).is_pending() {
+                self.guests.spawn(work);
+            }
+        } else {
+            self.guests.spawn(work);
+        }
+        Ok(pathway)
+    }
+
+    /// Everything but running it.
+    fn prepare(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        dispatch: Dispatch,
+        parent: Option<Parent<'_>>,
+    ) -> Result<(Pathway, impl Future<Output = ()> + Send + use<>), DispatchError> {
         let neuron = tenant.route(&dispatch.target)?;
         let input = match dispatch.input {
             Value::Object(input) => input,
@@ -258,14 +298,14 @@ impl Core {
         self.start(worker, dispatch.trace.is_some(), parent, admission)
     }
 
-    /// Enters the task into its trace and sets it going.
+    /// Enters the task into its trace.
     fn start(
         self: &Arc<Self>,
         worker: Worker,
         named: bool,
         parent: Option<Parent<'_>>,
         admission: Waiting,
-    ) -> Result<Pathway, DispatchError> {
+    ) -> Result<(Pathway, impl Future<Output = ()> + Send + use<>), DispatchError> {
         let settlement = match (parent, named) {
             (Some(_), _) => Settlement::WithParent,
             (None, true) => Settlement::ByOwner,
@@ -294,8 +334,7 @@ impl Core {
             end: TaskEnd::Cancelled,
             answer: None,
         };
-        self.guests.spawn(running.run(admission));
-        Ok(pathway)
+        Ok((pathway, running.run(admission)))
     }
 
     fn enter(

@@ -239,7 +239,11 @@ impl TenantHandle {
         parent: Option<Parent<'_>>,
     ) -> Result<Outcome, DispatchError> {
         let dispatch = dispatch.clone().attempt(attempt);
-        let mut pathway = self.core().dispatch(self.state(), dispatch, parent)?;
+        let mut pathway = match parent {
+            // A neuron's own stack is no place to run another on.
+            Some(parent) => self.core().dispatch(self.state(), dispatch, Some(parent))?,
+            None => self.core().dispatch_here(self.state(), dispatch)?,
+        };
         let outcome = pathway.wait(strategy.timeout).await;
         if !(strategy.retry_on)(&outcome) {
             if let Ok(answer) = &outcome {

@@ -124,7 +124,7 @@ impl TenantHandle {
         dispatch: Dispatch,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
-        let mut pathway = self.dispatch(dispatch)?;
+        let mut pathway = self.core.dispatch_here(&self.state, dispatch)?;
         let answer = pathway.wait(timeout).await?;
         self.settle(pathway, &answer).await;
         Ok(answer)
