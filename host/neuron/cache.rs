@@ -144,7 +144,7 @@ impl CodeCache {
     fn read(&self, engine: &Engine, path: &Path) -> Option<Component> {
         let code = fs::read(path).ok()?;
         let tag = fs::read(path.with_extension("tag")).ok()?;
-        if self.mac(&code).verify_slice(&tag).is_err() {
+        if self.mac(path, &code).verify_slice(&tag).is_err() {
             tracing::warn!(path = %path.display(), "cached code is not this host's; compiling anew");
             return None;
         }
@@ -160,7 +160,7 @@ impl CodeCache {
     }
 
     fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
-        let tag = self.mac(code).finalize().into_bytes();
+        let tag = self.mac(path, code).finalize().into_bytes();
         self.replace(&path.with_extension("tag"), &tag)?;
         self.replace(path, code)
     }
@@ -179,9 +179,13 @@ impl CodeCache {
         fs::rename(&aside, path)
     }
 
-    fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
+    /// Over the file's name too: code of one component is not code of another.
+    /// The name's length is fixed, so it cannot run into the code.
+    fn mac(&self, path: &Path, code: &[u8]) -> Hmac<Sha256> {
         let mut mac = <Hmac<Sha256> as Mac>::new((&self.key).into());
-        mac.update(bytes);
+        let name = path.file_name().unwrap_or_default();
+        mac.update(name.as_encoded_bytes());
+        mac.update(code);
         mac
     }
 }

@@ -264,7 +264,8 @@ fn diagnose(error: &wasmtime::Error, guest: &mut Guest, limits: &Limits) -> End 
     }
     match error.downcast_ref::<Trap>() {
         Some(trap) => End::Trap(trap.to_string().replacen("wasm trap: ", "", 1)),
-        None if guest.instantiated => End::Fault(words),
+        // Without the addresses of the guest's calls, which tell nobody anything.
+        None if guest.instantiated => End::Fault(error.root_cause().to_string()),
         None => End::Instantiate(words),
     }
 }

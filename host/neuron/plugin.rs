@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, fmt, path::Path, str::FromStr, sync::Arc};
 
 use wasmtime::{
     Engine,
-    component::{Component, HasSelf, Linker},
+    component::{Component, HasSelf, InstancePre, Linker, types::ComponentItem},
+    error::Context as _,
 };
 
 use super::{
@@ -284,12 +285,12 @@ impl Plugin {
             check_import(name, grants)?;
             imports.push(name.to_owned());
         }
-        check_exports(ty.exports(engine).map(|(name, _)| name))?;
-        let mismatch = |error: wasmtime::Error| LoadError::Mismatch(format!("{error:#}"));
+        let handler = check_exports(ty.exports(engine).map(|(name, _)| name))?;
         let pre = linker(engine, grants)
             .and_then(|linker| linker.instantiate_pre(component))
+            .and_then(|pre| check_handler(&pre, handler).map(|()| pre))
             .and_then(OrchestratorPre::new)
-            .map_err(mismatch)?;
+            .map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
         Ok(Arc::new(Self {
             pre,
             metering,
@@ -356,14 +357,32 @@ fn check_import(name: &str, grants: &Grants) -> Result<(), LoadError> {
     }
 }
 
-/// Toolchains add exports of their own; only the handler counts.
-fn check_exports<'a>(mut names: impl Iterator<Item = &'a str>) -> Result<(), LoadError> {
+/// Toolchains add exports of their own; only the handler counts. Returns its
+/// full name.
+fn check_exports<'a>(mut names: impl Iterator<Item = &'a str>) -> Result<&'a str, LoadError> {
     let handler = names.find_map(|name| match of_contract(name) {
         Some(("handler", version)) => Some((name, version)),
         _ => None,
     });
     let (name, version) = handler.ok_or(LoadError::NoHandler)?;
-    check_version(name, version)
+    check_version(name, version)?;
+    Ok(name)
+}
+
+/// The type of the handler's function; left alone, the generated bindings look
+/// at it only when a task has made an instance.
+fn check_handler<T>(pre: &InstancePre<T>, handler: &str) -> wasmtime::Result<()> {
+    type Params<'a> = (&'a contract::types::Task,);
+    type Results = (Result<contract::types::Reply, contract::types::Failure>,);
+    let component = pre.component();
+    let instance = component.get_export(None, handler);
+    let function = instance.and_then(|(_, handler)| component.get_export(Some(&handler), "handle"));
+    match function {
+        Some((ComponentItem::ComponentFunc(handle), _)) => handle
+            .typecheck::<Params<'_>, Results>(&pre.instance_type())
+            .with_context(|| format!("`handle` of `{handler}` has the wrong type")),
+        _ => wasmtime::bail!("`{handler}` has no function `handle`"),
+    }
 }
 
 /// A component built for 0.1.n runs on every 0.1.m with m ≥ n.

@@ -94,7 +94,11 @@ impl Puppet {
                 log::info!("{line}");
                 return Ok(Next::Nothing);
             }
-            Step::Random(count) => json!(random::bytes(*count)),
+            Step::Random(count) => {
+                let bytes = random::bytes(*count);
+                let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+                digits.collect::<String>().into()
+            }
             Step::Now => json!(clock::now_ms()),
             Step::Dispatch(call) => said(self.dispatch(call)),
             Step::Call(call) => said(self.call(call)),
@@ -103,6 +107,11 @@ impl Puppet {
                 pathway,
                 timeout_ms,
             } => said(self.wait(*pathway, *timeout_ms)),
+            Step::WaitForLast => {
+                let last = self.pathways.len().saturating_sub(1);
+                drop(self.wait(last, u64::MAX)?);
+                return Ok(Next::Nothing);
+            }
             Step::Next(pathway) => said(self.next(*pathway)),
             Step::Close(pathway) => {
                 if let Some(kept) = self.pathways.get_mut(*pathway) {

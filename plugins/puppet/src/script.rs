@@ -29,7 +29,7 @@ pub(crate) enum Step {
         payload: Value,
     },
     Log(String),
-    /// Says so many random bytes.
+    /// Says so many random bytes, in hexadecimal digits.
     Random(u32),
     /// Says the wall clock's milliseconds.
     Now,
@@ -43,6 +43,8 @@ pub(crate) enum Step {
         pathway: usize,
         timeout_ms: u64,
     },
+    /// Waits for the reply of the pathway that was kept last, and says nothing.
+    WaitForLast,
     /// The next signal of a kept pathway.
     Next(usize),
     /// Drops a kept pathway.

@@ -1,0 +1,12 @@
+;; Calls what is not in its table.
+(core module $main
+  (memory (export "memory") 1)
+  (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+  (data (i32.const 0) "\00\00\00\00\00\00\00\00\40\00\00\00\02\00\00\00\00")
+  (data (i32.const 64) "{}")
+  (type $f (func (result i32)))
+  (table 1 funcref)
+  (func (export "handle")
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64) (result i32)
+    (call_indirect (type $f) (i32.const 0)))
+)

@@ -1,0 +1,2 @@
+;; A core module.
+(module (func (export "handle")))
