@@ -33,7 +33,7 @@ pub(super) struct Task {
     pub(super) depth: u32,
     pub(super) neuron: Arc<Neuron>,
     pub(super) listener: Arc<Listener>,
-    pub(super) permit: Mutex<Permit>,
+    pub(super) permit: Arc<Mutex<Permit>>,
 }
 
 impl TaskContext {

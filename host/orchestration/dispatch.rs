@@ -13,7 +13,7 @@ use super::{
     pathway::{Listener, Pathway, Scope, WaitError},
     registry::Target,
     task::{RunningTask, Worker},
-    trace::{Refused, Settlement, TaskEnd, Trace},
+    trace::{MAX_CHILDREN, Refused, Settlement, TaskEnd, Trace},
 };
 use crate::{
     neuron::{Limits, TaskControl},
@@ -179,6 +179,12 @@ pub enum DispatchError {
     /// The input is no object.
     #[error("the input of a task must be a JSON object, not `{0}`")]
     InvalidInput(String),
+    /// A trace's tasks started very many traces.
+    #[error("the tasks of a trace may have at most {0} traces started and not settled")]
+    TooManyTraces(usize),
+    /// The host is shutting down.
+    #[error("the host is shutting down")]
+    ShutDown,
     /// Tasks that start tasks that start tasks.
     #[error("a task may start tasks at most {0} levels deep")]
     TooDeep(u32),
@@ -319,6 +325,9 @@ impl Core {
                 Err(Refused::Stopped) => {
                     return Err(DispatchError::Stopped(worker.task.trace_id.clone()));
                 }
+                Err(Refused::TooManyChildren) => {
+                    return Err(DispatchError::TooManyTraces(MAX_CHILDREN));
+                }
             }
         };
         let pathway = Pathway::new(
@@ -348,7 +357,7 @@ impl Core {
         let trace = table.open(worker.task.trace_id.clone(), settlement, parent_trace)?;
         if let Some(parent) = parent
             && !Arc::ptr_eq(parent.trace, &trace)
-            && let Err(refused) = parent.trace.adopt(&trace, parent.task)
+            && let Err(refused) = parent.trace.adopt(&trace)
         {
             trace.forget_if_unused();
             return Err(refused);

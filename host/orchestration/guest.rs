@@ -23,6 +23,12 @@ pub(super) struct GuestOrchestrator {
     task: Arc<Task>,
 }
 
+/// Attempts of one `run-with-retry`: a host call is not to last for ever.
+const MAX_ATTEMPTS: u32 = 1_000;
+
+/// Capabilities of one target.
+const MAX_CAPABILITIES: usize = 64;
+
 /// How long `dispatch-and-wait` waits when it is not told.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -39,6 +45,12 @@ impl GuestOrchestrator {
     ) -> Result<Dispatch, wit::OrchestrationError> {
         let target = match target {
             wit::Target::Neuron(id) => Target::neuron(id),
+            wit::Target::Capabilities(required) if required.len() > MAX_CAPABILITIES => {
+                return Err(wit::OrchestrationError::Invalid(format!(
+                    "{} capabilities, at most {MAX_CAPABILITIES} are looked for",
+                    required.len()
+                )));
+            }
             wit::Target::Capabilities(required) => {
                 Target::capabilities(required.iter().map(String::as_str))
             }
@@ -124,6 +136,12 @@ impl Orchestration for GuestOrchestrator {
                 timeout_ms: None,
             };
             let dispatch = self.request(target, input, &fresh)?;
+            if strategy.max_attempts > MAX_ATTEMPTS {
+                return Err(wit::OrchestrationError::Invalid(format!(
+                    "max-attempts is {}, at most {MAX_ATTEMPTS} are made",
+                    strategy.max_attempts
+                )));
+            }
             let strategy = strategy_of(strategy);
             let handle = self.handle();
             let retried = handle.retry(dispatch, &strategy, Some(self.task.as_parent()));
@@ -205,7 +223,9 @@ fn refusal(error: DispatchError) -> wit::OrchestrationError {
     match error {
         DispatchError::Unroutable { .. } => wit::OrchestrationError::Unroutable(text),
         DispatchError::Stopped(_) => wit::OrchestrationError::Denied(text),
-        DispatchError::Overloaded(_) => wit::OrchestrationError::Overloaded(text),
+        DispatchError::Overloaded(_)
+        | DispatchError::TooManyTraces(_)
+        | DispatchError::ShutDown => wit::OrchestrationError::Overloaded(text),
         DispatchError::InvalidInput(_) | DispatchError::TooDeep(_) => {
             wit::OrchestrationError::Invalid(text)
         }

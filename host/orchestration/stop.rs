@@ -2,10 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
+use tokio::sync::watch;
+
 use super::{
     Core, TenantState,
     tenant::TenantHandle,
-    trace::{StopTurn, StopWork, Trace},
+    trace::{Settlement, StopTurn, StopWork, Trace},
 };
 use crate::{
     engram::{BoxFuture, Kept},
@@ -35,7 +37,8 @@ impl StopOptions {
 /// A node's acknowledgement: the trace has ended there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {
-    /// Whether a rollback was asked for and nothing was left standing.
+    /// Whether a rollback was asked for and nothing was left standing: neither
+    /// an entry in `kept` nor writes that a commit had made permanent before.
     pub rolled_back: bool,
     /// Tasks that were running or waiting.
     pub cancelled: u64,
@@ -86,9 +89,30 @@ impl Core {
         trace: &Arc<Trace>,
         options: StopOptions,
     ) -> BoxFuture<'static, Arc<[Stopped]>> {
-        let mut report = match trace.begin_stop() {
-            StopTurn::Nothing => return Box::pin(std::future::ready(Arc::from([]))),
-            StopTurn::Joined(report) => report,
+        let (_, mut report) = match self.begin_stop(tenant, trace, options) {
+            Some(begun) => begun,
+            None => return Box::pin(std::future::ready(Arc::from([]))),
+        };
+        Box::pin(async move {
+            let done = report.wait_for(Option::is_some).await;
+            // The sender goes away unfinished only with the whole host.
+            done.ok()
+                .and_then(|report| report.clone())
+                .unwrap_or_else(|| Arc::from([]))
+        })
+    }
+
+    /// Begins STOP, or joins one that has begun. Says whether it is the first,
+    /// and where the report will be; `None` where there is nothing to stop.
+    fn begin_stop(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        trace: &Arc<Trace>,
+        options: StopOptions,
+    ) -> Option<(bool, Report)> {
+        match trace.begin_stop() {
+            StopTurn::Nothing => None,
+            StopTurn::Joined(report) => Some((false, report)),
             StopTurn::First(work) => {
                 self.sandbox.interrupt();
                 let report = work.report.subscribe();
@@ -99,18 +123,13 @@ impl Core {
                     options,
                 };
                 self.control.spawn(stopping.finish(work));
-                report
+                Some((true, report))
             }
-        };
-        Box::pin(async move {
-            let done = report.wait_for(Option::is_some).await;
-            // The sender goes away unfinished only with the whole host.
-            done.ok()
-                .and_then(|report| report.clone())
-                .unwrap_or_else(|| Arc::from([]))
-        })
+        }
     }
 }
+
+type Report = watch::Receiver<Option<Arc<[Stopped]>>>;
 
 /// A STOP under way.
 struct Stopping {
@@ -124,31 +143,20 @@ impl Stopping {
     async fn finish(self, work: StopWork) {
         let request = self.publish(None, self.stop_signal());
         let mut ack = Stopped {
-            rolled_back: false,
+            rolled_back: self.options.rollback,
             cancelled: 0,
             compensated: 0,
             node: Arc::clone(self.tenant.tenant.name()),
             kept: Vec::new(),
         };
-        // All of them are told before any is waited for.
-        let children: Vec<_> = work
-            .children
-            .iter()
-            .map(|child| {
-                drop(self.tenant.traces.bury(child.id()));
-                self.core.stop(&self.tenant, child, self.options.clone())
-            })
-            .collect();
-        for child in children {
-            for stopped in child.await.iter() {
-                ack.cancelled += stopped.cancelled;
-                ack.compensated += stopped.compensated;
-                ack.kept.extend_from_slice(&stopped.kept);
-            }
-        }
+        self.stop_children(&work.children, &mut ack).await;
         ack.cancelled += self.trace.tasks_ended().await;
-        self.settle_engrams(&mut ack).await;
-        ack.rolled_back = self.options.rollback && ack.kept.is_empty();
+        // Stopped by a task, without a rollback: the writes stay undoable with
+        // the trace of that task.
+        if self.options.rollback || self.trace.settlement() != Settlement::WithParent {
+            self.settle(&self.trace, &mut ack).await;
+        }
+        ack.rolled_back &= ack.kept.is_empty();
         let mut payload = signal::Stopped::new(
             ack.rolled_back,
             ack.cancelled,
@@ -164,18 +172,46 @@ impl Stopping {
         work.report.send_replace(Some(Arc::from([ack])));
     }
 
-    /// Newest write first within an engram; engrams do not depend on each
-    /// other.
-    async fn settle_engrams(&self, ack: &mut Stopped) {
-        for engram in self.trace.touched() {
-            if self.options.rollback {
-                let undone = engram.rollback(self.trace.id()).await;
-                ack.compensated += undone.compensated;
-                ack.kept.extend(undone.kept);
-            } else {
-                engram.commit(self.trace.id()).await;
+    async fn stop_children(&self, children: &[Arc<Trace>], ack: &mut Stopped) {
+        // All of them are told before any is waited for.
+        let mut reports = Vec::new();
+        for child in children {
+            drop(self.tenant.traces.bury(child.id()));
+            let options = self.options.clone();
+            reports.extend(self.core.begin_stop(&self.tenant, child, options));
+        }
+        for (first, mut report) in reports {
+            let Ok(report) = report.wait_for(Option::is_some).await else {
+                continue;
+            };
+            let stopped = report.iter().flat_map(|stopped| stopped.iter());
+            // What an earlier STOP of the child did was reported by that.
+            for stopped in stopped.filter(|_| first) {
+                ack.cancelled += stopped.cancelled;
+                ack.compensated += stopped.compensated;
+                ack.kept.extend_from_slice(&stopped.kept);
             }
         }
+    }
+
+    /// Undoes or commits what is left of a trace and of those below it:
+    /// children first, newest write first within an engram.
+    fn settle<'a>(&'a self, trace: &'a Trace, ack: &'a mut Stopped) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            for child in trace.children() {
+                self.settle(&child, ack).await;
+            }
+            ack.rolled_back &= !trace.is_committed();
+            for engram in trace.touched() {
+                if self.options.rollback {
+                    let undone = engram.rollback(trace.id()).await;
+                    ack.compensated += undone.compensated;
+                    ack.kept.extend(undone.kept);
+                } else {
+                    engram.commit(trace.id()).await;
+                }
+            }
+        })
     }
 
     fn stop_signal(&self) -> Payload {

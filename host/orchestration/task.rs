@@ -97,6 +97,9 @@ impl RunningTask {
 
     /// Runs the neuron.
     async fn work(&self, permit: Permit) -> Ended {
+        // Given back when the instance has been dropped: the store's own share
+        // of it goes first.
+        let permit = Arc::new(Mutex::new(permit));
         let worker = &self.worker;
         let context = TaskContext::new(Task {
             core: Arc::clone(&worker.core),
@@ -106,7 +109,7 @@ impl RunningTask {
             depth: worker.depth,
             neuron: Arc::clone(&worker.neuron),
             listener: Arc::clone(&worker.listener),
-            permit: Mutex::new(permit),
+            permit: Arc::clone(&permit),
         });
         let input = TaskInput {
             id: &worker.task.id,
@@ -123,9 +126,11 @@ impl RunningTask {
             control: &worker.control,
         };
         let sandbox = &worker.core.sandbox;
-        sandbox
+        let ended = sandbox
             .run(&worker.neuron.plugin, input, surroundings)
-            .await
+            .await;
+        drop(permit);
+        ended
     }
 
     /// Publishes the one reply of the task; with STOP of its trace it has none.
@@ -160,7 +165,10 @@ impl RunningTask {
                 return;
             };
             last = last_word;
-            self.trace.commit().await;
+            // What a task started is settled with the task's own trace.
+            if self.worker.depth == 0 {
+                self.trace.commit().await;
+            }
         }
         self.answer = Some(Answer {
             signal: last,

@@ -54,33 +54,22 @@ struct State {
     /// Engrams that the trace has written to.
     touched: Vec<Arc<dyn Engram>>,
     /// Traces that tasks of this trace started and that are not settled.
-    children: Vec<Child>,
+    children: Vec<Arc<Trace>>,
     cancelled: u64,
     /// Commits under way.
     commits: usize,
+    /// Whether a commit has made writes permanent: no STOP can undo them.
+    committed: bool,
     /// Whether the last reply was an output.
     succeeded: bool,
 }
 
-/// A trace that a task of this one started.
-#[derive(Clone)]
-struct Child {
-    trace: Arc<Trace>,
-    by: SignalId,
-}
-
 #[derive(Clone)]
 struct Running {
-    /// The task that started it, if one of the same trace did.
+    /// The task that started it, on whatever trace.
     by: Option<SignalId>,
     control: Arc<TaskControl>,
     listener: Arc<Listener>,
-}
-
-impl Running {
-    fn is_by(&self, task: &SignalId) -> bool {
-        self.by.as_ref() == Some(task)
-    }
 }
 
 enum Phase {
@@ -111,7 +100,12 @@ pub(super) enum Refused {
     Stopped,
     /// It was forgotten in the meantime; open it again.
     Forgotten,
+    /// Its tasks have started as many traces as they may at a time.
+    TooManyChildren,
 }
+
+/// Traces that the tasks of one trace may have started and not settled.
+pub(super) const MAX_CHILDREN: usize = 1_024;
 
 /// What STOP has to end.
 pub(super) struct StopWork {
@@ -178,7 +172,12 @@ impl Trace {
 
     /// Removes a task that has ended. What it started does not go on unless it
     /// ended well: nobody would wait for it.
-    pub(super) fn end_task(&self, task: &SignalId, control: &Arc<TaskControl>, end: TaskEnd) {
+    pub(super) fn end_task(
+        self: &Arc<Self>,
+        task: &SignalId,
+        control: &Arc<TaskControl>,
+        end: TaskEnd,
+    ) {
         if end != TaskEnd::Output {
             self.cancel_started_by(task);
         }
@@ -197,39 +196,28 @@ impl Trace {
     }
 
     /// Ends the tasks that `task` started here and on child traces, and waits
-    /// until they have ended. Their journals stay, to be settled with this
-    /// trace's.
-    pub(super) async fn end_started_by(&self, task: &SignalId) {
-        let children = self.cancel_started_by(task);
-        // Each of them ends what it started before it has ended itself.
-        let gone = |state: &State| !state.tasks.iter().any(|running| running.is_by(task));
-        self.when(|state| gone(state).then_some(())).await;
-        for child in children {
-            let trace = &child.trace;
-            trace
-                .when(|state| state.tasks.is_empty().then_some(()))
-                .await;
+    /// until they have ended; each of them does the same first. Their journals
+    /// stay, to be settled with this trace's.
+    pub(super) async fn end_started_by(self: &Arc<Self>, task: &SignalId) {
+        for (trace, control) in self.cancel_started_by(task) {
+            trace.task_ended(&control).await;
         }
     }
 
-    fn cancel_started_by(&self, task: &SignalId) -> Vec<Child> {
-        let (tasks, children) = {
-            let state = self.state.lock();
-            let tasks = state.tasks.iter().filter(|running| running.is_by(task));
-            let children = state.children.iter().filter(|child| child.by == *task);
-            let tasks: Vec<_> = tasks.cloned().collect();
-            (tasks, children.cloned().collect::<Vec<_>>())
-        };
-        for running in tasks {
-            running.control.stop();
-        }
-        for child in &children {
-            let tasks = child.trace.state.lock().tasks.clone();
+    fn cancel_started_by(self: &Arc<Self>, task: &SignalId) -> Vec<(Arc<Self>, Arc<TaskControl>)> {
+        let mut traces = vec![Arc::clone(self)];
+        traces.extend(self.state.lock().children.iter().cloned());
+        let mut started = Vec::new();
+        for trace in traces {
+            let tasks = trace.state.lock().tasks.clone();
             for running in tasks {
-                running.control.stop();
+                if running.by.as_ref() == Some(task) {
+                    running.control.stop();
+                    started.push((Arc::clone(&trace), running.control));
+                }
             }
         }
-        children
+        started
     }
 
     /// Keeps the trace known until [`Trace::release`].
@@ -265,18 +253,26 @@ impl Trace {
         self.state.lock().has_journal(self.id())
     }
 
-    /// Ties a trace that `task` of this one started to it.
-    pub(super) fn adopt(&self, child: &Arc<Trace>, task: &SignalId) -> Result<(), Refused> {
+    /// Ties a trace that a task of this one opened to it. One that another
+    /// trace opened is reached through that.
+    pub(super) fn adopt(self: &Arc<Self>, child: &Arc<Trace>) -> Result<(), Refused> {
         let mut state = self.state.lock();
         state.open()?;
-        state.children.retain(|child| child.trace.is_known());
-        let known = |known: &Child| Arc::ptr_eq(&known.trace, child);
-        if !state.children.iter().any(known) {
-            state.children.push(Child {
-                trace: Arc::clone(child),
-                by: task.clone(),
-            });
+        let is_mine = child
+            .parent
+            .as_ref()
+            .is_some_and(|parent| std::ptr::eq(parent.as_ptr(), Arc::as_ptr(self)));
+        let known = |known: &Arc<Trace>| Arc::ptr_eq(known, child);
+        if !is_mine || state.children.iter().any(known) {
+            return Ok(());
         }
+        if state.children.len() >= MAX_CHILDREN {
+            state.children.retain(|child| child.is_known());
+        }
+        if state.children.len() >= MAX_CHILDREN {
+            return Err(Refused::TooManyChildren);
+        }
+        state.children.push(Arc::clone(child));
         Ok(())
     }
 
@@ -285,19 +281,52 @@ impl Trace {
     pub(super) fn commit(self: &Arc<Self>) -> BoxFuture<'static, bool> {
         let trace = Arc::clone(self);
         Box::pin(async move {
-            let Some(ToCommit { engrams, children }) = trace.begin_commit() else {
+            let mut tree = Vec::new();
+            if !trace.begin_commit(&mut tree) {
                 return false;
-            };
-            let committing = Committing(&trace);
-            for child in children {
-                child.trace.commit().await;
             }
-            for engram in engrams {
-                engram.commit(trace.id()).await;
+            // Children first, as in a rollback.
+            while let Some(committing) = tree.pop() {
+                for engram in committing.0.touched() {
+                    engram.commit(committing.0.id()).await;
+                }
             }
-            drop(committing);
             true
         })
+    }
+
+    /// Enters the whole tree into a commit, in one step: a STOP of any part of
+    /// it comes before the whole or after the whole.
+    fn begin_commit(self: &Arc<Self>, tree: &mut Vec<Committing>) -> bool {
+        let mut state = self.state.lock();
+        if state.open() == Err(Refused::Stopped) {
+            return false;
+        }
+        self.enter_commit(&mut state, tree);
+        true
+    }
+
+    fn enter_commit(self: &Arc<Self>, state: &mut State, tree: &mut Vec<Committing>) {
+        state.commits += 1;
+        state.committed |= state.has_journal(self.id());
+        tree.push(Committing(Arc::clone(self)));
+        for child in &state.children {
+            let mut state = child.state.lock();
+            // A child under STOP is settled by that, or later with its parent.
+            if !matches!(state.phase, Phase::Stopping(_)) {
+                child.enter_commit(&mut state, tree);
+            }
+        }
+    }
+
+    /// Whether a commit has made any of its writes permanent.
+    pub(super) fn is_committed(&self) -> bool {
+        self.state.lock().committed
+    }
+
+    /// The traces that tasks of this one started and that are not settled.
+    pub(super) fn children(&self) -> Vec<Arc<Trace>> {
+        self.state.lock().children.clone()
     }
 
     /// Whether `id` is a trace that a task of this one started, at any depth.
@@ -305,7 +334,7 @@ impl Trace {
         let children = self.state.lock().children.clone();
         children
             .iter()
-            .any(|child| child.trace.id() == id || child.trace.started(id))
+            .any(|child| child.id() == id || child.started(id))
     }
 
     fn is_resting(&self) -> bool {
@@ -314,7 +343,13 @@ impl Trace {
     }
 
     fn is_known(&self) -> bool {
-        matches!(self.state.lock().phase, Phase::Open | Phase::Stopping(_))
+        let state = self.state.lock();
+        match state.phase {
+            Phase::Open | Phase::Stopping(_) => true,
+            // Stopped without a rollback: its writes are its parent's to settle.
+            Phase::Stopped(_) => state.has_journal(self.id()),
+            Phase::Forgotten => false,
+        }
     }
 
     /// Begins STOP: from here the trace takes nothing more. Every task is told
@@ -332,32 +367,13 @@ impl Trace {
             let (sender, receiver) = watch::channel(None);
             state.phase = Phase::Stopping(receiver);
             self.scope.fence.close();
-            (
-                state.tasks.clone(),
-                std::mem::take(&mut state.children),
-                sender,
-            )
+            (state.tasks.clone(), state.children.clone(), sender)
         };
         for task in &tasks {
             task.control.stop();
             task.listener.close();
         }
-        let children = children.into_iter().map(|child| child.trace).collect();
         StopTurn::First(StopWork { report, children })
-    }
-
-    /// What a commit settles; none once STOP has begun. STOP waits for a commit
-    /// that came first, so that it never finds one half done.
-    fn begin_commit(&self) -> Option<ToCommit> {
-        let mut state = self.state.lock();
-        if state.open() == Err(Refused::Stopped) {
-            return None;
-        }
-        state.commits += 1;
-        Some(ToCommit {
-            engrams: state.touched.clone(),
-            children: state.children.clone(),
-        })
     }
 
     /// Resolves when no task of the trace runs and no commit of it is under
@@ -441,16 +457,10 @@ impl Trace {
     }
 }
 
-/// What a commit makes permanent.
-struct ToCommit {
-    engrams: Vec<Arc<dyn Engram>>,
-    children: Vec<Child>,
-}
+/// A commit of a trace under way, until it is done or dropped.
+struct Committing(Arc<Trace>);
 
-/// A commit under way, until it is done or dropped.
-struct Committing<'a>(&'a Trace);
-
-impl Drop for Committing<'_> {
+impl Drop for Committing {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.commits -= 1;
@@ -474,12 +484,12 @@ impl State {
             && self.tasks.is_empty()
             && self.commits == 0
             && self.holders == 0
-            && self.children.iter().all(|child| child.trace.is_resting())
+            && self.children.iter().all(|child| child.is_resting())
     }
 
     fn has_journal(&self, id: &TraceId) -> bool {
         self.touched.iter().any(|engram| engram.journaled(id) > 0)
-            || self.children.iter().any(|child| child.trace.has_journal())
+            || self.children.iter().any(|child| child.has_journal())
     }
 }
 
@@ -540,6 +550,7 @@ impl TraceTable {
                     children: Vec::new(),
                     cancelled: 0,
                     commits: 0,
+                    committed: false,
                     succeeded: false,
                 }),
                 task_gone: Notify::new(),
