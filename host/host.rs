@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     future::Future,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -135,6 +138,7 @@ impl HostBuilder {
             random,
             guests: guests.handle().clone(),
             control: control.handle().clone(),
+            closed: AtomicBool::new(false),
         };
         Ok(Host {
             core: Arc::new(core),
@@ -255,6 +259,7 @@ impl Drop for Host {
     /// timers they wait on. A thread of its own waits for them: a host may be
     /// dropped from async code too, where a runtime must not be waited for.
     fn drop(&mut self) {
+        self.core.closed.store(true, Ordering::Release);
         let Some(Runtimes { guests, control }) = self.runtimes.take() else {
             return;
         };

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use crate::{
-    engram::{BoxFuture, Engram, EngramError, Imprint, Query, Recalled, Receipt, Rollback, WriteScope},
+    engram::{
+        BoxFuture, Engram, EngramError, Imprint, Query, Recalled, Receipt, Rollback, WriteScope,
+    },
     signal::TraceId,
 };
 

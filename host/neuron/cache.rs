@@ -6,10 +6,13 @@
 //! file that fails the check is compiled anew, never loaded.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     hash::{Hash, Hasher},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    io::{self, Read, Write},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -70,9 +73,11 @@ impl CodeCache {
                 directory.display()
             )));
         }
+        // Links on the way are followed once, now.
+        let directory = directory.canonicalize()?;
         Ok(Self {
             key: Self::key(&directory.join("key"))?,
-            directory: directory.to_owned(),
+            directory,
         })
     }
 
@@ -142,15 +147,20 @@ impl CodeCache {
     }
 
     fn read(&self, engine: &Engine, path: &Path) -> Option<Component> {
-        let code = fs::read(path).ok()?;
+        let mut file = File::open(path).ok()?;
+        let mut code = Vec::new();
+        file.read_to_end(&mut code).ok()?;
         let tag = fs::read(path.with_extension("tag")).ok()?;
         if self.mac(path, &code).verify_slice(&tag).is_err() {
             tracing::warn!(path = %path.display(), "cached code is not this host's; compiling anew");
             return None;
         }
+        // The very file that was checked, whatever its name stands for by now.
+        let checked = format!("/proc/self/fd/{}", file.as_raw_fd());
         // SAFETY: the file's bytes were written by a host that holds the key,
-        // and only this user can change the directory.
-        match unsafe { Component::deserialize_file(engine, path) } {
+        // for this name, and only this user can change the directory; files in
+        // it are replaced, never changed.
+        match unsafe { Component::deserialize_file(engine, checked) } {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "cached code cannot be loaded");

@@ -67,7 +67,8 @@ impl Sandbox {
         let watch = Stopwatch::start();
         let control = Arc::clone(surroundings.control);
         let cpu_before = control.cpu();
-        let mut ended = match self.take_slot() {
+        let slot = self.own(plugin).and_then(|()| self.take_slot());
+        let mut ended = match slot {
             Ok(_slot) => self.run_in_slot(plugin, task, surroundings).await,
             Err(end) => Ended {
                 result: Err(end),
@@ -109,7 +110,7 @@ impl Sandbox {
                 control,
                 clock: &clock,
                 governor: &*governor,
-                pulse: self.pulse_of(plugin),
+                pulse: &self.machine_of(plugin).pulse,
                 slow_lane: self.slow_lane(),
                 tenant: Arc::as_ptr(&governor).addr(),
                 deadline: clock.monotonic().saturating_add(limits.wall),

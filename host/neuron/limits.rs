@@ -117,6 +117,8 @@ impl Limiter {
             self.refused = Some(Refusal::Tenant);
             return false;
         }
+        // The guest coped with an earlier refusal.
+        self.refused = None;
         self.memory_used = total;
         self.memory_peak = self.memory_peak.max(total);
         true

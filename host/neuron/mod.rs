@@ -235,11 +235,22 @@ impl Sandbox {
         }
     }
 
-    fn pulse_of(&self, plugin: &Plugin) -> &Pulse {
+    /// The machine that the plugin was compiled for.
+    fn machine_of(&self, plugin: &Plugin) -> &Machine {
         match (plugin.metering(), self.trusted.get()) {
-            (Metering::EpochOnly, Some(trusted)) => &trusted.pulse,
-            _ => &self.metered.pulse,
+            (Metering::EpochOnly, Some(trusted)) => trusted,
+            _ => &self.metered,
         }
+    }
+
+    /// Only this sandbox's pulse reaches guests on its engines: a plugin of
+    /// another could not be stopped here.
+    fn own(&self, plugin: &Plugin) -> Result<(), End> {
+        if Engine::same(plugin.pre.engine(), &self.machine_of(plugin).engine) {
+            return Ok(());
+        }
+        let words = "it was loaded by another host; load it with this one";
+        Err(End::Instantiate(words.to_owned()))
     }
 
     fn slow_lane(&self) -> &Arc<SlowLane> {

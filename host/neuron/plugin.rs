@@ -1,7 +1,7 @@
 //! Loading a component: what it asks for against what it is granted, in words,
 //! before any of its code runs.
 
-use std::{collections::BTreeSet, fmt, path::Path, str::FromStr, sync::Arc};
+use std::{collections::BTreeSet, fmt, io::Read, path::Path, str::FromStr, sync::Arc};
 
 use wasmtime::{
     Engine,
@@ -125,10 +125,8 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// Larger than any neuron may be.
-    #[error("the component has {bytes} bytes; this host takes at most {limit}")]
+    #[error("the component has more than the {limit} bytes that this host takes")]
     TooLarge {
-        /// Its size.
-        bytes: u64,
         /// The bound.
         limit: u64,
     },
@@ -244,17 +242,20 @@ impl Plugin {
             path: path.display().to_string(),
             source,
         };
-        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-        Self::check_size(bytes)?;
-        std::fs::read(path).map_err(unreadable)
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        // Bounded by what is read, whatever the file says of its size.
+        file.take(Self::MAX_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        Self::check_size(bytes.len() as u64)?;
+        Ok(bytes)
     }
 
     fn check_size(bytes: u64) -> Result<(), LoadError> {
         if bytes > Self::MAX_BYTES {
-            return Err(LoadError::TooLarge {
-                bytes,
-                limit: Self::MAX_BYTES,
-            });
+            let limit = Self::MAX_BYTES;
+            return Err(LoadError::TooLarge { limit });
         }
         Ok(())
     }

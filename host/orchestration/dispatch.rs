@@ -1,7 +1,7 @@
 //! From a request to a task that is entered into its trace.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Waker},
 };
 
@@ -265,6 +265,9 @@ impl Core {
         dispatch: Dispatch,
         parent: Option<Parent<'_>>,
     ) -> Result<(Pathway, impl Future<Output = ()> + Send + use<>), DispatchError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(DispatchError::ShutDown);
+        }
         let neuron = tenant.route(&dispatch.target)?;
         let input = match dispatch.input {
             Value::Object(input) => input,

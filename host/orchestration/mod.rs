@@ -19,7 +19,7 @@ mod task;
 mod tenant;
 mod trace;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use tokio::runtime::Handle;
 
@@ -52,6 +52,8 @@ pub struct Core {
     pub(crate) guests: Handle,
     /// Runs STOP, commits and timers: never a guest.
     pub(crate) control: Handle,
+    /// Set when the host is dropped: nothing starts on its runtimes any more.
+    pub(crate) closed: AtomicBool,
 }
 
 /// A tenant's neurons and traces.

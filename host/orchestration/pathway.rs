@@ -86,8 +86,8 @@ pub enum WaitError {
     Closed(TraceId),
 }
 
-/// Signals that wait for a reader; older ones are dropped first. Each is at
-/// most 64 KiB.
+/// Signals that wait for a reader; older ones are dropped first. Those that a
+/// neuron emits are at most 32 KiB each.
 const BUFFERED: usize = 256;
 
 type Callback = Box<dyn FnMut(&Arc<Signal>) + Send + Sync>;

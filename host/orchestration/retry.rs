@@ -3,7 +3,10 @@
 //! Cosmonapse's `RetryStrategy` (reference, section 3.3) with Dagonizer's
 //! backoff formulas (reference, section 1.3).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{
     Answer, DispatchError, WaitError,
@@ -218,6 +221,10 @@ impl TenantHandle {
                     attempts: strategy.max_attempts,
                     last,
                 });
+            }
+            // Its clock stops with the host: there is no waiting on it.
+            if self.core().closed.load(Ordering::Acquire) {
+                return Err(DispatchError::ShutDown.into());
             }
             if let Some(on_retry) = &strategy.on_retry {
                 on_retry(attempt, &outcome);

@@ -21,7 +21,8 @@ use crate::signal::Signal;
 /// A signal bus.
 pub trait Synapse: Send + Sync + 'static {
     /// Hands the signal to every matching subscription and to one member of every matching
-    /// queue group. Never waits; costs nearly nothing when nobody subscribes.
+    /// queue group. Never waits; costs nearly nothing when nobody subscribes. It is called while
+    /// the signal's trace is held fast: it must not call back into whoever publishes.
     fn publish(&self, subject: &Subject, signal: &Arc<Signal>);
 
     /// Subscribes to every subject that the pattern matches. Signals published after the return

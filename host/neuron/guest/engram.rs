@@ -118,6 +118,22 @@ impl Allowance {
     }
 }
 
+/// Bytes that a hit takes on its way to the guest.
+fn bytes_of(hit: &wit::Hit) -> usize {
+    let wit::Hit {
+        id,
+        content,
+        tags,
+        meta,
+        merge_key,
+        version: _,
+        score: _,
+    } = hit;
+    let tags: usize = tags.iter().map(|tag| size_of::<String>() + tag.len()).sum();
+    let key = merge_key.as_ref().map_or(0, String::len);
+    size_of::<wit::Hit>() + id.len() + content.len() + tags + meta.len() + key
+}
+
 fn result(recalled: Recalled, took_ms: u64, allowance: &Allowance) -> Recall {
     let mut hits = Vec::new();
     for Hit { entry, score } in recalled.hits {
@@ -130,8 +146,7 @@ fn result(recalled: Recalled, took_ms: u64, allowance: &Allowance) -> Recall {
             version: entry.version,
             score,
         };
-        let tags: usize = hit.tags.iter().map(String::len).sum();
-        allowance.take(size_of::<wit::Hit>() + hit.content.len() + hit.meta.len() + tags)?;
+        allowance.take(bytes_of(&hit))?;
         hits.push(hit);
     }
     Ok(wit::RecallResult {

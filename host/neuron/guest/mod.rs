@@ -80,8 +80,9 @@ impl Guest {
     }
 }
 
-/// Values in one JSON text, each of which costs the host some 100 bytes.
-const MAX_JSON_VALUES: usize = 65_536;
+/// A JSON text has at most one value in so many of the bytes that it may have:
+/// a value costs the host some 100 bytes whatever its text is.
+const BYTES_A_VALUE: usize = 16;
 
 /// Parses JSON that a guest sent; the error says which part it was. `limit` is
 /// in bytes of text.
@@ -92,14 +93,31 @@ pub(super) fn parse(what: &str, text: &str, limit: usize) -> Result<Value, Strin
             "{what} has {bytes} bytes, at most {limit} are taken"
         ));
     }
-    // Never fewer than there are values; those inside strings count too.
-    let separators = text.bytes().filter(|byte| b",[{".contains(byte)).count();
-    if separators > MAX_JSON_VALUES {
+    let values = count_values(text);
+    let most = limit / BYTES_A_VALUE;
+    if values > most {
         return Err(format!(
-            "{what} has {separators} commas and brackets, at most {MAX_JSON_VALUES} are taken"
+            "{what} has {values} values, at most {most} are taken"
         ));
     }
     serde_json::from_str(text).map_err(|error| format!("{what} is not JSON: {error}"))
+}
+
+/// At least as many values as the text has, for any text that is JSON: one,
+/// and one more for each comma and bracket outside a string.
+fn count_values(text: &str) -> usize {
+    let mut values = 1;
+    let mut bytes = text.bytes();
+    let mut in_string = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => drop(bytes.next()),
+            b',' | b'[' | b'{' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 /// As [`parse`], for an object.

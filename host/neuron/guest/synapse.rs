@@ -19,8 +19,9 @@ fn signal_type(kind: wit::EmissionType) -> SignalType {
 }
 
 /// A signal that a Python peer can read is a line of at most 64 KiB
-/// (reference: cosmonapse, section 4.6); the envelope takes some of it.
-const MAX_PAYLOAD_BYTES: usize = 60 << 10;
+/// (reference: cosmonapse, section 4.6). The envelope takes some of it, and a
+/// slow subscriber keeps many.
+const MAX_PAYLOAD_BYTES: usize = 32 << 10;
 
 impl Guest {
     fn emit_one(&self, kind: wit::EmissionType, payload: &str) -> Result<String, wit::EmitError> {
