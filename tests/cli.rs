@@ -672,9 +672,9 @@ fn log_lines_go_to_standard_error_from_warnings_on_or_as_asked() {
     let steps = json!([{"log": "turning the page"}, {"output": {"value": {}}}]);
     assert_eq!(puppet(&steps, []).stderr, "");
     let line = expect![[r#"
-         INFO neuron: turning the page trace=trc_.. tenant="cli" neuron="puppet" fields="{}"
+        INFO neuron: turning the page trace=trc_.. tenant="cli" neuron="puppet" fields="{}"
     "#]];
-    line.assert_eq(&masked(&puppet(&steps, ["-v"]).stderr));
+    line.assert_eq(masked(&puppet(&steps, ["-v"]).stderr).trim_start());
     let asked = |filter: &str| {
         let input = json!({ "do": steps }).to_string();
         let mut command = command();
@@ -684,7 +684,7 @@ fn log_lines_go_to_standard_error_from_warnings_on_or_as_asked() {
             .arg(neuron("puppet"));
         end(command.args(["--grant", "orchestration", "--input", &input]))
     };
-    line.assert_eq(&masked(&asked("neuron=info").stderr));
+    line.assert_eq(masked(&asked("neuron=info").stderr).trim_start());
     assert_eq!(asked("off").stderr, "");
     asked("neuron=loud").refuses(
         2,
