@@ -27,15 +27,14 @@ pub trait Environment: Send + Sync + 'static {
         deadline: Option<Duration>,
     ) -> BoxFuture<'a, Result<Recalled, EngramError>>;
 
-    /// Writes through a binding, journaled on the task's trace. Without
-    /// `await_ack` the receipt may be `None`.
+    /// Writes through a binding, journaled on the task's trace. `deadline`
+    /// bounds the wait.
     fn imprint<'a>(
         &'a self,
         binding: &'a str,
         imprint: Imprint,
-        await_ack: bool,
         deadline: Option<Duration>,
-    ) -> BoxFuture<'a, Result<Option<Receipt>, EngramError>>;
+    ) -> BoxFuture<'a, Result<Receipt, EngramError>>;
 
     /// Publishes a cognition signal on the task's trace.
     ///
@@ -52,8 +51,9 @@ pub trait Environment: Send + Sync + 'static {
     /// The randomness that the guest sees.
     fn random(&self) -> &Random;
 
-    /// The orchestrator, for a neuron that was granted it.
-    fn orchestration(&self) -> Option<Arc<dyn Orchestration>>;
+    /// The orchestrator. Only a component that was granted the interface gets
+    /// here: the linker offers it to no other.
+    fn orchestration(&self) -> Arc<dyn Orchestration>;
 }
 
 /// Why a signal was not published.

@@ -137,14 +137,13 @@ impl Environment for TaskContext {
         &'a self,
         name: &'a str,
         imprint: Imprint,
-        _await_ack: bool,
         deadline: Option<Duration>,
-    ) -> BoxFuture<'a, Result<Option<Receipt>, EngramError>> {
+    ) -> BoxFuture<'a, Result<Receipt, EngramError>> {
         Box::pin(async move {
             let binding = self.0.binding(name)?;
             let deadline = deadline.or(binding.deadline);
             let write = self.0.write(binding, name, imprint);
-            self.0.within(deadline, write).await.map(Some)
+            self.0.within(deadline, write).await
         })
     }
 
@@ -181,8 +180,8 @@ impl Environment for TaskContext {
         &self.0.core.random
     }
 
-    fn orchestration(&self) -> Option<Arc<dyn Orchestration>> {
-        Some(Arc::new(GuestOrchestrator::new(Arc::clone(&self.0))))
+    fn orchestration(&self) -> Arc<dyn Orchestration> {
+        Arc::new(GuestOrchestrator::new(Arc::clone(&self.0)))
     }
 }
 

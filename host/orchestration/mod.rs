@@ -3,7 +3,7 @@
 //! Knows neurons, engrams, tenants and the bus; knows no flow.
 //!
 //! Every task belongs to a trace and is reachable from its tenant's trace
-//! table: `trace` holds that promise, `dispatch` starts a task, `task` runs it,
+//! table: `trace` and `table` hold that promise, `dispatch` starts a task, `task` runs it,
 //! `pathway` is the caller's end of it, `stop` ends a trace, `retry` strings
 //! attempts together, `context` and `guest` answer a running neuron's host
 //! calls.
@@ -15,6 +15,7 @@ mod pathway;
 mod registry;
 mod retry;
 mod stop;
+mod table;
 mod task;
 mod tenant;
 mod trace;
@@ -31,7 +32,7 @@ pub use self::{
     stop::{StopOptions, Stopped},
     tenant::{OpenTrace, TenantHandle},
 };
-use self::{registry::Registry, trace::TraceTable};
+use self::{registry::Registry, table::TraceTable};
 use crate::{
     clock::{Clock, Ids, Random},
     neuron::Sandbox,

@@ -5,18 +5,12 @@
 //! an engram) passes its state lock and is refused once STOP has begun; what
 //! passed before is known to STOP, which waits for it.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, watch},
-};
+use tokio::sync::{Notify, watch};
 
-use super::{pathway::Listener, stop::Stopped};
+use super::{pathway::Listener, stop::Stopped, table::TraceTable};
 use crate::{
     engram::{BoxFuture, Engram, Fence, WriteScope},
     neuron::TaskControl,
@@ -124,6 +118,35 @@ pub(super) enum StopTurn {
 }
 
 impl Trace {
+    pub(super) fn new(
+        id: TraceId,
+        settlement: Settlement,
+        parent: Option<&Arc<Self>>,
+        table: Weak<TraceTable>,
+    ) -> Self {
+        Self {
+            scope: WriteScope {
+                trace: id,
+                fence: Fence::default(),
+            },
+            parent: parent.map(Arc::downgrade),
+            table,
+            state: Mutex::new(State {
+                phase: Phase::Open,
+                settlement,
+                tasks: Vec::new(),
+                holders: 0,
+                touched: Vec::new(),
+                children: Vec::new(),
+                cancelled: 0,
+                commits: 0,
+                committed: false,
+                succeeded: false,
+            }),
+            task_gone: Notify::new(),
+        }
+    }
+
     pub(super) fn id(&self) -> &TraceId {
         &self.scope.trace
     }
@@ -436,7 +459,7 @@ impl Trace {
             if let Some(table) = self.table.upgrade()
                 && let Some(trace) = table.get(self.id())
             {
-                table.control.spawn(trace.commit());
+                table.control().spawn(trace.commit());
             }
         } else {
             drop(state);
@@ -490,107 +513,5 @@ impl State {
     fn has_journal(&self, id: &TraceId) -> bool {
         self.touched.iter().any(|engram| engram.journaled(id) > 0)
             || self.children.iter().any(|child| child.has_journal())
-    }
-}
-
-/// Ids of stopped traces that are remembered; the oldest go first.
-const TOMBSTONES: usize = 65_536;
-
-/// All traces of a tenant that are not forgotten, and the tombstones of those
-/// that were stopped.
-pub(super) struct TraceTable {
-    /// Where commits of traces that nobody waits for are done.
-    control: Handle,
-    entries: Mutex<Entries>,
-}
-
-#[derive(Default)]
-struct Entries {
-    live: HashMap<TraceId, Arc<Trace>>,
-    stopped: HashSet<TraceId>,
-    stopped_order: VecDeque<TraceId>,
-}
-
-impl TraceTable {
-    pub(super) fn new(control: Handle) -> Arc<Self> {
-        Arc::new(Self {
-            control,
-            entries: Mutex::default(),
-        })
-    }
-
-    /// The trace of that id, opened if it is new.
-    ///
-    /// # Errors
-    /// It was stopped.
-    pub(super) fn open(
-        self: &Arc<Self>,
-        id: TraceId,
-        settlement: Settlement,
-        parent: Option<&Arc<Trace>>,
-    ) -> Result<Arc<Trace>, Refused> {
-        let mut entries = self.entries.lock();
-        if entries.stopped.contains(&id) {
-            return Err(Refused::Stopped);
-        }
-        let trace = entries.live.entry(id).or_insert_with_key(|id| {
-            Arc::new(Trace {
-                scope: WriteScope {
-                    trace: id.clone(),
-                    fence: Fence::default(),
-                },
-                parent: parent.map(Arc::downgrade),
-                table: Arc::downgrade(self),
-                state: Mutex::new(State {
-                    phase: Phase::Open,
-                    settlement,
-                    tasks: Vec::new(),
-                    holders: 0,
-                    touched: Vec::new(),
-                    children: Vec::new(),
-                    cancelled: 0,
-                    commits: 0,
-                    committed: false,
-                    succeeded: false,
-                }),
-                task_gone: Notify::new(),
-            })
-        });
-        Ok(Arc::clone(trace))
-    }
-
-    /// The live trace of that id.
-    pub(super) fn get(&self, id: &TraceId) -> Option<Arc<Trace>> {
-        self.entries.lock().live.get(id).cloned()
-    }
-
-    /// Marks an id as stopped: no task of it runs from here on. Returns the
-    /// trace if it is live, to be stopped.
-    pub(super) fn bury(&self, id: &TraceId) -> Option<Arc<Trace>> {
-        let mut entries = self.entries.lock();
-        if entries.stopped.insert(id.clone()) {
-            entries.stopped_order.push_back(id.clone());
-            if entries.stopped_order.len() > TOMBSTONES
-                && let Some(oldest) = entries.stopped_order.pop_front()
-            {
-                entries.stopped.remove(&oldest);
-            }
-        }
-        entries.live.get(id).cloned()
-    }
-
-    /// Takes a trace out; one of the same id that came after it stays.
-    pub(super) fn remove(&self, trace: &Trace) {
-        let mut entries = self.entries.lock();
-        if let Some(known) = entries.live.get(trace.id())
-            && std::ptr::eq(Arc::as_ptr(known), trace)
-        {
-            entries.live.remove(trace.id());
-        }
-    }
-
-    /// Ids of the live traces.
-    pub(super) fn ids(&self) -> Vec<TraceId> {
-        self.entries.lock().live.keys().cloned().collect()
     }
 }

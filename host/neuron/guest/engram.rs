@@ -221,14 +221,12 @@ async fn imprint_one(
     let imprint = imprint(op, entry, limit).map_err(wit::EngramError::Invalid)?;
     let deadline = millis(options.deadline_ms);
     let written = environment
-        .imprint(binding, imprint, options.await_ack, deadline)
-        .await;
-    match written {
-        Ok(written) => Ok(written
-            .filter(|_| options.await_ack)
-            .map(|written| receipt(written, elapsed_ms(&watch)))),
-        Err(error) => Err(refusal(error)),
-    }
+        .imprint(binding, imprint, deadline)
+        .await
+        .map_err(refusal)?;
+    Ok(options
+        .await_ack
+        .then(|| receipt(written, elapsed_ms(&watch))))
 }
 
 impl wit::Host for Guest {

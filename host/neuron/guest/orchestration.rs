@@ -11,18 +11,16 @@ use crate::{
         contract::orchestration as wit,
         environment::{Orchestration, PathwayHandle},
     },
-    signal::TraceId,
+    signal::{Object, TraceId},
 };
 
 type Refused<T> = Result<T, wit::OrchestrationError>;
 
 impl Guest {
-    /// The linker offers this interface only with the grant; the environment
-    /// has the last word.
-    fn orchestrator(&self) -> Refused<Arc<dyn Orchestration>> {
-        self.environment.orchestration().ok_or_else(|| {
-            wit::OrchestrationError::Denied("this neuron has no orchestration grant".to_owned())
-        })
+    /// The orchestrator and the input of a task for it.
+    fn request(&self, input: &str) -> Refused<(Arc<dyn Orchestration>, Object)> {
+        let input = parse_object("input", input, self.json_bytes).map_err(invalid)?;
+        Ok((self.environment.orchestration(), input))
     }
 }
 
@@ -38,11 +36,9 @@ impl wit::Host for Guest {
         options: wit::DispatchOptions,
     ) -> wasmtime::Result<Refused<Resource<PathwayHandle>>> {
         self.enter()?;
-        let limit = self.json_bytes;
-        let started = self.orchestrator().and_then(|orchestrator| {
-            let input = parse_object("input", &input, limit).map_err(invalid)?;
-            orchestrator.dispatch(target, input, options)
-        });
+        let started = self
+            .request(&input)
+            .and_then(|(host, input)| host.dispatch(target, input, options));
         Ok(match started {
             Ok(pathway) => Ok(self.table.push(pathway)?),
             Err(error) => Err(error),
@@ -56,13 +52,7 @@ impl wit::Host for Guest {
         options: wit::DispatchOptions,
     ) -> wasmtime::Result<Refused<wit::ResultOf>> {
         self.enter()?;
-        let prepared = self.orchestrator().and_then(|host| {
-            Ok((
-                host,
-                parse_object("input", &input, self.json_bytes).map_err(invalid)?,
-            ))
-        });
-        Ok(match prepared {
+        Ok(match self.request(&input) {
             Ok((host, input)) => host.dispatch_and_wait(target, input, options).await,
             Err(error) => Err(error),
         })
@@ -75,13 +65,7 @@ impl wit::Host for Guest {
         strategy: wit::RetryStrategy,
     ) -> wasmtime::Result<Refused<wit::ResultOf>> {
         self.enter()?;
-        let prepared = self.orchestrator().and_then(|host| {
-            Ok((
-                host,
-                parse_object("input", &input, self.json_bytes).map_err(invalid)?,
-            ))
-        });
-        Ok(match prepared {
+        Ok(match self.request(&input) {
             Ok((host, input)) => host.run_with_retry(target, input, strategy).await,
             Err(error) => Err(error),
         })
@@ -93,14 +77,14 @@ impl wit::Host for Guest {
         options: wit::StopOptions,
     ) -> wasmtime::Result<Refused<Vec<wit::Stopped>>> {
         self.enter()?;
-        let prepared = self.orchestrator().and_then(|host| {
-            let trace = trace
-                .parse::<TraceId>()
-                .map_err(|error| invalid(format!("trace-id: {error}")))?;
-            Ok((host, trace))
-        });
-        Ok(match prepared {
-            Ok((host, trace)) => host.stop_trace(trace, options).await,
+        let trace = trace
+            .parse::<TraceId>()
+            .map_err(|error| invalid(format!("trace-id: {error}")));
+        Ok(match trace {
+            Ok(trace) => {
+                let host = self.environment.orchestration();
+                host.stop_trace(trace, options).await
+            }
             Err(error) => Err(error),
         })
     }
