@@ -10,9 +10,10 @@
 
 use std::{
     env, fs,
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
 };
 
 use expect_test::{Expect, expect};
@@ -42,10 +43,20 @@ fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
+/// Compiled code of this run only: what an earlier build left would be told
+/// of in a log line.
+static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = scratch("cache");
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => panic!("{error}"),
+        _ => folder,
+    }
+});
+
 fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_soma"));
     command
-        .env("XDG_CACHE_HOME", scratch("cache"))
+        .env("XDG_CACHE_HOME", &*CACHE)
         .env_remove("SOMA_LOG")
         .env_remove("COLUMNS")
         .stdin(Stdio::null());
