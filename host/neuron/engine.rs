@@ -35,6 +35,9 @@ const FIBER_STACK_BYTES: usize = 1 << 20;
 /// The engine's own bound on one memory. A task's limit lies below it.
 pub(super) const MAX_MEMORY_BYTES: usize = 256 << 20;
 
+/// The engine's own bound on one table, for the same reason.
+const MAX_TABLE_ELEMENTS: usize = 100_000;
+
 /// Maps that an instance takes from the kernel's budget, fiber included, and
 /// maps that the rest of the process needs.
 const MAPS_PER_INSTANCE: u32 = 6;
@@ -59,7 +62,7 @@ pub(super) fn build(metering: Metering, instances: u32) -> wasmtime::Result<Engi
         .total_core_instances(instances.saturating_mul(8))
         .total_tables(instances.saturating_mul(4))
         .max_memory_size(MAX_MEMORY_BYTES)
-        .table_elements(20_000)
+        .table_elements(MAX_TABLE_ELEMENTS)
         .max_core_instances_per_component(Limits::CORE_INSTANCES)
         .max_memories_per_component(Limits::MEMORIES)
         .max_tables_per_component(Limits::TABLES)

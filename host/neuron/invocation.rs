@@ -260,6 +260,7 @@ fn diagnose(error: &wasmtime::Error, guest: &mut Guest, limits: &Limits) -> End 
     }
     match guest.limiter.refused() {
         Some(Refusal::Task) => return End::OutOfMemory(limits.memory_bytes),
+        Some(Refusal::Table) => return End::OutOfTable(limits.table_elements),
         Some(Refusal::Tenant) => return End::TenantOutOfMemory,
         None => {}
     }

@@ -64,6 +64,8 @@ impl Default for Limits {
 pub(super) enum Refusal {
     /// The task's own.
     Task,
+    /// The task's own, of table elements.
+    Table,
     /// Its tenant's.
     Tenant,
 }
@@ -156,7 +158,7 @@ impl wasmtime::ResourceLimiter for Limiter {
             .table_used
             .saturating_add(desired.saturating_sub(current));
         if total > self.table_limit {
-            self.refused = Some(Refusal::Task);
+            self.refused = Some(Refusal::Table);
             return Ok(false);
         }
         if !self.grow_bytes(

@@ -74,6 +74,9 @@ pub enum End {
     /// limits.
     #[error("the neuron needs more memory than its limit of {0} bytes")]
     OutOfMemory(usize),
+    /// As [`End::OutOfMemory`], for table elements.
+    #[error("the neuron needs more table elements than its limit of {0}")]
+    OutOfTable(usize),
     /// As [`End::OutOfMemory`], where the tenant's live instances together met
     /// its quota.
     #[error(
@@ -115,6 +118,7 @@ impl End {
             Self::OutOfFuel(_) => "NEURON_OUT_OF_FUEL",
             Self::Deadline(_) => "NEURON_DEADLINE",
             Self::OutOfMemory(_) => "NEURON_OUT_OF_MEMORY",
+            Self::OutOfTable(_) => "NEURON_OUT_OF_TABLE",
             Self::TenantOutOfMemory => "TENANT_OUT_OF_MEMORY",
             Self::TooManyHostCalls(_) => "NEURON_HOST_CALLS",
             Self::TooLarge(_) => "NEURON_VALUE_TOO_LARGE",

@@ -354,7 +354,7 @@ mod tests {
             .collect();
         let mut single = admission.ask(&quiet, false).unwrap();
         drop(first);
-        let second = admitted(&mut flood[0]).unwrap();
+        let second = admitted(flood.first_mut().unwrap()).unwrap();
         assert!(admitted(&mut single).is_none());
         drop(second);
         assert!(admitted(&mut single).is_some());
