@@ -51,7 +51,8 @@ impl Target {
 pub struct DispatchOptions {
     /// Trace to run on; without one a fresh child trace.
     pub trace_id: Option<String>,
-    /// Ask for a FINAL after the output: it commits the trace's journal.
+    /// Ask for a FINAL after the output. What the task wrote is settled with
+    /// this task's own trace all the same.
     pub finalize: bool,
     /// How long to wait for the reply. Default 30 s.
     pub timeout: Option<Duration>,
