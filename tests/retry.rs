@@ -581,6 +581,37 @@ fn attempts_on_one_trace_that_nobody_named_share_a_fresh_one_that_is_committed()
 }
 
 #[test]
+fn an_attempt_on_one_trace_has_ended_with_all_that_it_started() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let plan = json!({"emit": {"kind": "PLAN", "payload": {"steps": []}}});
+        let child = common::told(json!([plan, wait_at_gate()]));
+        let start = json!({"dispatch": {"neuron": "puppet", "input": child}});
+        let here = json!({"dispatch": {"neuron": "puppet", "trace": "myself", "input": child}});
+        let strategy = RetryStrategy {
+            new_trace: false,
+            ..patient()
+        };
+        for round in 0..20 {
+            let first = json!([start, here, {"next": 0}, {"next": 1},
+                {"fail": {"code": "F", "recoverable": true}}]);
+            let task = by_attempt(json!([first, []]));
+            let answer = stage.tenant.run_with_retry(task, &strategy).await;
+            assert!(answer.unwrap().is_output());
+            let started = tap.seen().iter().rposition(|signal| {
+                signal.signal_type() == Task && signal.meta.get("attempt") == Some(&json!(1))
+            });
+            let before = &tap.seen()[..started.unwrap()];
+            let tasks = of_type(before, Task).len();
+            let replies = of_type(before, Error).len() + of_type(before, AgentOutput).len();
+            assert_eq!(replies, tasks, "round {round}: the attempts overlapped");
+        }
+    });
+}
+
+#[test]
 fn an_attempt_that_cannot_start_ends_the_retry_with_the_reason() {
     let host = host();
     let stage = Stage::new(&host, "acme");

@@ -928,6 +928,9 @@ fn stop_reaches_children_that_nobody_waits_for_and_a_flood_of_them() {
         let signals = tap.types();
         let count = |kind| signals.iter().filter(|one| **one == kind).count();
         assert_eq!(count(SignalType::Stopped), count(SignalType::Stop));
+        // Each of them was counted, and none has a reply.
+        assert_eq!(acks[0].cancelled, count(SignalType::Task) as u64);
+        assert!(!signals.iter().any(|kind| is_reply(*kind)));
         // Nothing starts again by itself.
         assert!(
             stage

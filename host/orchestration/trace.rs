@@ -229,7 +229,14 @@ impl Trace {
 
     fn cancel_started_by(self: &Arc<Self>, task: &SignalId) -> Vec<(Arc<Self>, Arc<TaskControl>)> {
         let mut traces = vec![Arc::clone(self)];
-        traces.extend(self.state.lock().children.iter().cloned());
+        {
+            let state = self.state.lock();
+            // STOP reaches the children itself: their tasks end without a
+            // reply, and are counted.
+            if matches!(state.phase, Phase::Open) {
+                traces.extend(state.children.iter().cloned());
+            }
+        }
         let mut started = Vec::new();
         for trace in traces {
             let tasks = trace.state.lock().tasks.clone();

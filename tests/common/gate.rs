@@ -8,7 +8,7 @@ use soma::engram::{
     WriteScope,
 };
 use soma::signal::TraceId;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// What may pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ struct Inner {
     engram: MemoryEngram,
     open: watch::Sender<Open>,
     traffic: watch::Sender<Traffic>,
+    /// Each lets one recall through; fair.
+    passes: Semaphore,
 }
 
 /// Leaves also when the waiting call is dropped.
@@ -58,12 +60,18 @@ impl Gate {
             })
             .0,
             traffic: watch::Sender::default(),
+            passes: Semaphore::new(0),
         }))
     }
 
     /// Lets every recall through from now on.
     pub fn open(&self) {
         self.0.open.send_modify(|open| open.recalls = true);
+    }
+
+    /// Lets so many waiting recalls through, those that came first.
+    pub fn let_through(&self, count: usize) {
+        self.0.passes.add_permits(count);
     }
 
     /// Lets the recalls that ask for this tag through, and no others.
@@ -108,14 +116,21 @@ impl Gate {
         self.0.traffic.borrow().arrived
     }
 
-    async fn pass(&self, may: impl Fn(&Open) -> bool) {
+    async fn wait(&self, pass: Option<&Semaphore>, may: impl Fn(&Open) -> bool) {
         self.0.traffic.send_modify(|traffic| {
             traffic.arrived += 1;
             traffic.inside += 1;
         });
         let _visit = Visit(&self.0);
         let mut open = self.0.open.subscribe();
-        drop(open.wait_for(|open| may(open)).await.unwrap());
+        let opened = async { drop(open.wait_for(|open| may(open)).await.unwrap()) };
+        match pass {
+            None => opened.await,
+            Some(pass) => tokio::select! {
+                () = opened => {}
+                pass = pass.acquire() => pass.unwrap().forget(),
+            },
+        }
     }
 }
 
@@ -135,8 +150,10 @@ impl Engram for Gate {
     fn recall<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Recalled, EngramError>> {
         Box::pin(async move {
             let tag = query.tag.as_deref();
-            self.pass(|open| open.recalls || open.only.is_some_and(|only| tag == Some(only)))
-                .await;
+            self.wait(Some(&self.0.passes), |open| {
+                open.recalls || open.only.is_some_and(|only| tag == Some(only))
+            })
+            .await;
             self.0.engram.recall(query).await
         })
     }
@@ -147,7 +164,7 @@ impl Engram for Gate {
         scope: Option<&'a WriteScope>,
     ) -> BoxFuture<'a, Result<Receipt, EngramError>> {
         Box::pin(async move {
-            self.pass(|open| open.imprints).await;
+            self.wait(None, |open| open.imprints).await;
             self.0.engram.imprint(imprint, scope).await
         })
     }
@@ -158,7 +175,7 @@ impl Engram for Gate {
 
     fn rollback<'a>(&'a self, trace: &'a TraceId) -> BoxFuture<'a, Rollback> {
         Box::pin(async move {
-            self.pass(|open| open.rollbacks).await;
+            self.wait(None, |open| open.rollbacks).await;
             self.0.engram.rollback(trace).await
         })
     }
