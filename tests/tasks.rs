@@ -960,10 +960,10 @@ fn a_neurons_wait_is_answered_by_its_own_task_only_and_may_time_out() {
         stage.gate.open();
         let said = said(&pathway.wait(LONG).await.unwrap());
         assert_eq!(said[2]["value"], "fast");
-        assert_eq!(said[3]["error"]["code"], "TIMEOUT");
-        assert_eq!(said[4], "PLAN");
-        assert_eq!(said[6]["value"], "slow");
-        assert_eq!((&said[7], &said[8]), (&json!("AGENT_OUTPUT"), &json!(null)));
+        assert_eq!(said[4]["error"]["code"], "TIMEOUT");
+        assert_eq!(said[5], "PLAN");
+        assert_eq!(said[7]["value"], "slow");
+        assert_eq!((&said[8], &said[9]), (&json!("AGENT_OUTPUT"), &json!(null)));
     });
 }
 
