@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 
@@ -85,7 +86,7 @@ fn a_generator_that_stalls_in_any_way_is_stopped_and_tried_again() {
         let (objects, run) = demo_json(&[&["--stall", stall], &scenarios[..]].concat());
         assert_eq!((run.exit, run.stderr.as_str()), (0, ""), "{stall}");
         let [survives, gives_up, measured] = &objects[..] else {
-            unreachable!("{stall}: {objects:?}");
+            panic!("{stall}: {objects:?}");
         };
         assert_eq!(
             survives["facts"]["answered_on_attempt"],

@@ -647,7 +647,8 @@ fn memory_is_bounded_over_all_that_a_task_holds_and_its_peak_is_told() {
             let steps = json!([{"allocate": 1_000}]);
             let task = puppet(steps).limits(limits);
             let answer = stage.tenant.dispatch_and_wait(task, LONG).await.unwrap();
-            let got = said(&answer)[0]["mib"].as_u64().unwrap() as usize;
+            let got = said(&answer)[0]["mib"].as_u64().unwrap();
+            let got = usize::try_from(got).unwrap();
             assert!(got < mib && got + 3 >= mib, "{got} of {mib} MiB");
             let peak = answer.usage.peak_memory_bytes;
             assert!(peak <= mib << 20 && peak >= got << 20, "{peak}");

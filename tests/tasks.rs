@@ -802,11 +802,11 @@ fn the_answer_to_a_question_goes_to_the_neuron_that_asked() {
                 .unwrap()
                 .is_output()
         );
-        let tasks = tap
-            .seen()
+        let seen = tap.seen();
+        let mut tasks = seen
             .iter()
             .filter(|one| one.signal_type() == SignalType::Task);
-        let Payload::Task(request) = &tasks.last().unwrap().payload else {
+        let Payload::Task(request) = &tasks.next_back().unwrap().payload else {
             panic!()
         };
         assert_eq!(
