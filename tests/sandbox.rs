@@ -192,7 +192,7 @@ fn a_component_with_more_memories_tables_or_instances_than_its_slot_has_is_refus
     expect![[r#"
         1 000 memories: the component is invalid: failed to parse WebAssembly module: memories count exceeds limit of 100 (at offset 0x1d4)
         1 000 tables: the component is invalid: failed to parse WebAssembly module: tables count exceeds limit of 100 (at offset 0x1d4)
-        a table of a million: the component is invalid: module table does not fit in pooling allocator requirements: table index 0 has a minimum element size of 1000000 which exceeds the limit of 20000
+        a table of a million: the component is invalid: module table does not fit in pooling allocator requirements: table index 0 has a minimum element size of 1000000 which exceeds the limit of 100000
         1 000 core instances: the component is invalid: failed to parse WebAssembly module: instances count exceeds limit of 1000 (at offset 0x24c)
     "#]].assert_eq(&told);
 }
@@ -469,7 +469,7 @@ fn what_breaks_the_convention_is_an_error_of_its_own_and_the_host_serves_after_e
             start_grows: NEURON_OUT_OF_MEMORY: the neuron needs more memory than its limit of 67108864 bytes
             start_spins: NEURON_OUT_OF_FUEL: the neuron used up its 50000000 units of fuel; raise the fuel limit if the work is legitimate
             starts_too_large: NEURON_OUT_OF_MEMORY: the neuron needs more memory than its limit of 67108864 bytes
-            grows_tables_and_traps: NEURON_OUT_OF_MEMORY: the neuron needs more memory than its limit of 67108864 bytes
+            grows_tables_and_traps: NEURON_OUT_OF_TABLE: the neuron needs more table elements than its limit of 10000
             grows_tables_for_ever: NEURON_OUT_OF_FUEL: the neuron used up its 50000000 units of fuel; raise the fuel limit if the work is legitimate
             divides_by_zero: NEURON_TRAP: the neuron trapped: integer divide by zero
             reads_outside_its_memory: NEURON_TRAP: the neuron trapped: out of bounds memory access
@@ -743,7 +743,8 @@ fn more_pathways_than_a_task_may_hold_are_a_fault_of_the_guest() {
     let healthy = plugin_of_text(&host, &hostile_text("healthy"));
     stage.tenant.register(stage.puppet("healthy", healthy));
     run(&host, async move {
-        let kept = json!([{"dispatch": {"neuron": "healthy", "input": {}}}, "wait_for_last"]);
+        let task = json!({"neuron": "healthy", "trace": "myself", "input": {}});
+        let kept = json!([{"dispatch": task}, "wait_for_last"]);
         let steps = json!([{"repeat": {"times": 10_100, "steps": kept}}]);
         let answer = ends(&stage, "puppet", json!({"do": steps})).await;
         expect![[r#"
