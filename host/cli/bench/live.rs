@@ -73,11 +73,14 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<(), Failed> 
     Ok(())
 }
 
-/// This process's resident set.
+/// What this process takes of the machine's memory: pages that many instances
+/// share, such as their data image, count once.
 fn resident_bytes() -> u64 {
-    const PAGE: u64 = 4_096;
-    let pages = std::fs::read_to_string("/proc/self/statm")
+    let kib = std::fs::read_to_string("/proc/self/smaps_rollup")
         .ok()
-        .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * PAGE
+        .and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        });
+    kib.unwrap_or(0) * 1_024
 }
