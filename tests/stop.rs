@@ -217,6 +217,37 @@ fn a_guest_that_sleeps_on_a_clock_that_stands_still_is_stopped() {
 }
 
 #[test]
+fn times_beyond_all_clocks_are_waited_for_and_stopped_like_any_other() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    run(&host, async move {
+        let child = told(json!([wait_at_gate()]));
+        let cases = [
+            json!([append("now"), {"sleep": u64::MAX}]),
+            json!([append("now"), {"recall": {"from": "gate", "deadline_ms": u64::MAX}}]),
+            json!([append("now"), {"call": {
+                "neuron": "puppet", "input": child, "timeout_ms": u64::MAX}}]),
+            json!([append("now"), {"retry": {"neuron": "puppet", "input": child,
+                "max_attempts": 1_000, "timeout_ms": u64::MAX}}]),
+        ];
+        for (turn, steps) in cases.into_iter().enumerate() {
+            let task = puppet(steps).limits(Limits {
+                wall: std::time::Duration::MAX,
+                ..unlimited()
+            });
+            let pathway = stage.tenant.dispatch(task).unwrap();
+            until(|| stage.memory.len() == turn + 1).await;
+            let acks = stage
+                .tenant
+                .stop_trace(pathway.trace_id(), StopOptions::default())
+                .await;
+            assert!(acks[0].cancelled >= 1);
+            assert!(nothing_runs(&stage.tenant));
+        }
+    });
+}
+
+#[test]
 fn a_guest_that_pauses_because_its_tenant_is_out_of_fuel_is_stopped() {
     let (host, hand) = virtual_host();
     let quotas = Quotas {
