@@ -7,7 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "retry/backoff.rs"]
+mod backoff;
 mod common;
+#[path = "retry/inside.rs"]
+mod inside;
+#[path = "retry/one_trace.rs"]
+mod one_trace;
 
 use std::{sync::Arc, time::Duration};
 
@@ -368,82 +374,6 @@ fn the_strategy_decides_what_is_tried_again() {
     });
 }
 
-/// Runs three failing attempts and returns how long each backoff waited.
-async fn backoffs(stage: &Stage, hand: &VirtualClock, strategy: RetryStrategy) -> Vec<Duration> {
-    let mut tap = Tap::on(&stage.tenant);
-    let task = by_attempt(json!([fails()]));
-    let attempts = strategy.max_attempts;
-    let clock = async {
-        let mut waits = Vec::new();
-        for _ in 1..attempts {
-            // Nothing of an attempt is left once it has stopped: what waits
-            // next is the backoff.
-            tap.next(Stopped).await;
-            hand.wait_for_pending(1).await;
-            assert_eq!(hand.pending(), 1);
-            waits.push(hand.advance_to_next().unwrap());
-        }
-        waits
-    };
-    let (answer, waits) = tokio::join!(stage.tenant.run_with_retry(task, &strategy), clock);
-    assert!(answer.unwrap().is_error());
-    waits
-}
-
-#[test]
-fn backoffs_wait_on_the_clock_between_attempts_as_their_formulas_say() {
-    let (host, hand) = virtual_host();
-    let stage = Stage::new(&host, "acme");
-    run(&host, async move {
-        let with = |backoff| RetryStrategy {
-            max_attempts: 5,
-            backoff,
-            max_delay: 100 * HOUR,
-            ..patient()
-        };
-        let constant = backoffs(&stage, &hand, with(Backoff::Constant(HOUR))).await;
-        assert_eq!(constant, [HOUR; 4]);
-        let linear = backoffs(&stage, &hand, with(Backoff::Linear(HOUR))).await;
-        assert_eq!(linear, [HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR]);
-        let exponential = with(Backoff::Exponential {
-            base: HOUR,
-            multiplier: 2.0,
-        });
-        let waits = backoffs(&stage, &hand, exponential.clone()).await;
-        assert_eq!(waits, [HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR]);
-        let capped = RetryStrategy {
-            max_delay: 3 * HOUR,
-            ..exponential
-        };
-        let waits = backoffs(&stage, &hand, capped).await;
-        assert_eq!(waits, [HOUR, 2 * HOUR, 3 * HOUR, 3 * HOUR]);
-    });
-}
-
-#[test]
-fn jittered_backoffs_stay_in_their_bounds_and_a_seed_repeats_them() {
-    let waits = || {
-        let (host, hand) = virtual_host();
-        let stage = Stage::new(&host, "acme");
-        run(&host, async move {
-            let strategy = RetryStrategy {
-                max_attempts: 8,
-                backoff: Backoff::DecorrelatedJitter(HOUR),
-                max_delay: 100 * HOUR,
-                ..patient()
-            };
-            backoffs(&stage, &hand, strategy).await
-        })
-    };
-    let first = waits();
-    assert!(
-        first.iter().all(|wait| (HOUR..3 * HOUR).contains(wait)),
-        "{first:?}"
-    );
-    assert!(first.iter().any(|wait| *wait != first[0]), "{first:?}");
-    assert_eq!(first, waits());
-}
-
 #[test]
 fn rollback_on_retry_undoes_a_failed_attempt_before_the_next_one_starts() {
     let host = host();
@@ -517,101 +447,6 @@ fn the_stop_of_an_attempt_says_why() {
 }
 
 #[test]
-fn attempts_on_one_trace_do_not_overlap_either_and_never_answer_for_each_other() {
-    let (host, hand) = virtual_host();
-    let stage = Stage::new(&host, "acme");
-    let mut tap = Tap::on(&stage.tenant);
-    run(&host, async move {
-        let trace = stage.tenant.open_trace();
-        let strategy = RetryStrategy {
-            new_trace: false,
-            ..RetryStrategy::default()
-        };
-        let task = by_attempt(json!([
-            [append("first"), wait_at_gate(), {"output": {"value": "late"}}],
-            [append("second"), wait_at_gate(), {"output": {"value": "right"}}],
-        ]))
-        .on_trace(trace.id().clone());
-        let clock = async {
-            stage.gate.arrived(1).await;
-            hand.wait_for_pending(2).await;
-            hand.advance(Duration::from_secs(30));
-            stage.gate.arrived(2).await;
-            assert_eq!(stage.gate.inside(), 1, "the first attempt still runs");
-            stage.gate.open();
-        };
-        let (answer, ()) = tokio::join!(stage.tenant.run_with_retry(task, &strategy), clock);
-        assert_eq!(answer.unwrap().output().unwrap()["value"], "right");
-        // The first attempt's end, then the second; the trace is not stopped.
-        assert_eq!(tap.types(), [Task, Error, Task, AgentOutput]);
-        let traces: Vec<&TraceId> = tap.seen().iter().map(|signal| &signal.trace_id).collect();
-        assert!(traces.iter().all(|one| *one == trace.id()));
-        let Payload::Error(cancelled) = &tap.seen()[1].payload else {
-            panic!()
-        };
-        assert_eq!(cancelled.code, "CANCELLED");
-        // Whoever named the trace settles it: both attempts' writes.
-        let acks = trace.stop(StopOptions::rollback()).await;
-        assert_eq!(acks[0].compensated, 2);
-        assert!(stage.memory.is_empty());
-    });
-}
-
-#[test]
-fn attempts_on_one_trace_that_nobody_named_share_a_fresh_one_that_is_committed() {
-    let host = host();
-    let stage = Stage::new(&host, "acme");
-    let mut tap = Tap::on(&stage.tenant);
-    run(&host, async move {
-        let strategy = RetryStrategy {
-            new_trace: false,
-            ..patient()
-        };
-        let failing = json!([append("first"), {"fail": {"code": "F", "recoverable": true}}]);
-        let task = by_attempt(json!([failing, [append("second")]]));
-        let answer = stage.tenant.run_with_retry(task, &strategy).await.unwrap();
-        assert!(answer.is_output());
-        assert_eq!(tap.types(), [Task, Error, Task, AgentOutput]);
-        let tasks = of_type(tap.seen(), Task);
-        assert_eq!(tasks[0].trace_id, tasks[1].trace_id);
-        assert_eq!(stage.memory.len(), 2);
-        assert_eq!(stage.tenant.tenant().journal_held(), 0);
-        common::until(|| stage.tenant.traces().is_empty()).await;
-    });
-}
-
-#[test]
-fn an_attempt_on_one_trace_has_ended_with_all_that_it_started() {
-    let host = host();
-    let stage = Stage::new(&host, "acme");
-    let mut tap = Tap::on(&stage.tenant);
-    run(&host, async move {
-        let plan = json!({"emit": {"kind": "PLAN", "payload": {"steps": []}}});
-        let child = common::told(json!([plan, wait_at_gate()]));
-        let start = json!({"dispatch": {"neuron": "puppet", "input": child}});
-        let here = json!({"dispatch": {"neuron": "puppet", "trace": "myself", "input": child}});
-        let strategy = RetryStrategy {
-            new_trace: false,
-            ..patient()
-        };
-        for round in 0..20 {
-            let first = json!([start, here, {"next": 0}, {"next": 1},
-                {"fail": {"code": "F", "recoverable": true}}]);
-            let task = by_attempt(json!([first, []]));
-            let answer = stage.tenant.run_with_retry(task, &strategy).await;
-            assert!(answer.unwrap().is_output());
-            let started = tap.seen().iter().rposition(|signal| {
-                signal.signal_type() == Task && signal.meta.get("attempt") == Some(&json!(1))
-            });
-            let before = &tap.seen()[..started.unwrap()];
-            let tasks = of_type(before, Task).len();
-            let replies = of_type(before, Error).len() + of_type(before, AgentOutput).len();
-            assert_eq!(replies, tasks, "round {round}: the attempts overlapped");
-        }
-    });
-}
-
-#[test]
 fn an_attempt_that_cannot_start_ends_the_retry_with_the_reason() {
     let host = host();
     let stage = Stage::new(&host, "acme");
@@ -663,75 +498,5 @@ fn in_terminal_scope_the_answer_of_a_retry_is_the_final() {
         let task = by_attempt(json!([fails(), []])).terminal();
         let answer = stage.tenant.run_with_retry(task, &patient()).await.unwrap();
         assert_eq!(answer.signal.signal_type(), Final);
-    });
-}
-
-/// A generator that stalls for its first calls, and an orchestrator with the
-/// grant that retries it from inside the sandbox.
-fn orchestrated(stage: &Stage, host: &soma::Host) {
-    let generator = Neuron::new("generator", common::plugin(host, "generator"))
-        .bind("calls", Arc::clone(&stage.memory), Access::ReadWrite)
-        .bind("never", Arc::new(stage.gate.clone()), Access::Read)
-        .limits(unlimited());
-    stage.tenant.register(generator);
-    let orchestrator = Neuron::new("orchestrator", common::plugin(host, "orchestrator"));
-    stage.tenant.register(orchestrator.limits(unlimited()));
-}
-
-#[test]
-fn a_neuron_with_the_grant_retries_another_that_stalls_in_any_way() {
-    for (stall, timers) in [("sleep", 4), ("spin", 3), ("wait", 3), ("allocate", 3)] {
-        let (host, hand) = virtual_host();
-        let stage = Stage::new(&host, "acme");
-        orchestrated(&stage, &host);
-        let mut tap = Tap::on(&stage.tenant);
-        run(&host, async move {
-            let input = json!({"question": "who?", "stall_first": 1, "stall": stall,
-                "timeout_ms": 30_000});
-            let task = Dispatch::to_neuron("orchestrator").input(input);
-            let mut pathway = stage.tenant.dispatch(task).unwrap();
-            common::until(|| stage.memory.len() == 1).await;
-            // Both tasks' deadlines, the retry's timer, and the sleep.
-            hand.wait_for_pending(timers).await;
-            hand.advance(Duration::from_secs(30));
-            let answer: Answer = pathway.wait(LONG).await.unwrap();
-            let output = answer.output().unwrap();
-            assert_eq!(output["answer"], "answer to 'who?'", "{stall}");
-            assert_eq!(output["attempts"], 2);
-            use SignalType::{AgentOutput, Stop, Stopped, Task};
-            let expected = [Task, Task, Stop, Stopped, Task, AgentOutput, AgentOutput];
-            assert_eq!(tap.types(), expected, "{stall}");
-            let own = pathway.task_id();
-            let attempts = of_type(tap.seen(), Task);
-            assert!(
-                attempts[1..]
-                    .iter()
-                    .all(|task| task.parent_id.as_ref() == Some(own))
-            );
-        });
-    }
-}
-
-#[test]
-fn a_neuron_whose_retries_are_used_up_is_told_why() {
-    let (host, hand) = virtual_host();
-    let stage = Stage::new(&host, "acme");
-    orchestrated(&stage, &host);
-    let mut tap = Tap::on(&stage.tenant);
-    run(&host, async move {
-        let input = json!({"question": "?", "stall_first": 9, "stall": "wait",
-            "timeout_ms": 1_000, "max_attempts": 2});
-        let task = Dispatch::to_neuron("orchestrator").input(input);
-        let mut pathway = stage.tenant.dispatch(task).unwrap();
-        for attempt in 1..=2 {
-            stage.gate.arrived(attempt).await;
-            hand.wait_for_pending(3).await;
-            hand.advance(Duration::from_secs(1));
-        }
-        let answer = pathway.wait(LONG).await.unwrap();
-        assert_eq!(error(&answer).code, "TIMEOUT");
-        assert!(error(&answer).recoverable);
-        assert_eq!(of_type(tap.seen(), Stopped).len(), 2);
-        assert_eq!(stage.gate.inside(), 0);
     });
 }

@@ -1,0 +1,73 @@
+//! Retries that a neuron drives.
+
+use super::*;
+
+/// A generator that stalls for its first calls, and an orchestrator with the
+/// grant that retries it from inside the sandbox.
+fn orchestrated(stage: &Stage, host: &soma::Host) {
+    let generator = Neuron::new("generator", common::plugin(host, "generator"))
+        .bind("calls", Arc::clone(&stage.memory), Access::ReadWrite)
+        .bind("never", Arc::new(stage.gate.clone()), Access::Read)
+        .limits(unlimited());
+    stage.tenant.register(generator);
+    let orchestrator = Neuron::new("orchestrator", common::plugin(host, "orchestrator"));
+    stage.tenant.register(orchestrator.limits(unlimited()));
+}
+
+#[test]
+fn a_neuron_with_the_grant_retries_another_that_stalls_in_any_way() {
+    for (stall, timers) in [("sleep", 4), ("spin", 3), ("wait", 3), ("allocate", 3)] {
+        let (host, hand) = virtual_host();
+        let stage = Stage::new(&host, "acme");
+        orchestrated(&stage, &host);
+        let mut tap = Tap::on(&stage.tenant);
+        run(&host, async move {
+            let input = json!({"question": "who?", "stall_first": 1, "stall": stall,
+                "timeout_ms": 30_000});
+            let task = Dispatch::to_neuron("orchestrator").input(input);
+            let mut pathway = stage.tenant.dispatch(task).unwrap();
+            common::until(|| stage.memory.len() == 1).await;
+            // Both tasks' deadlines, the retry's timer, and the sleep.
+            hand.wait_for_pending(timers).await;
+            hand.advance(Duration::from_secs(30));
+            let answer: Answer = pathway.wait(LONG).await.unwrap();
+            let output = answer.output().unwrap();
+            assert_eq!(output["answer"], "answer to 'who?'", "{stall}");
+            assert_eq!(output["attempts"], 2);
+            use SignalType::{AgentOutput, Stop, Stopped, Task};
+            let expected = [Task, Task, Stop, Stopped, Task, AgentOutput, AgentOutput];
+            assert_eq!(tap.types(), expected, "{stall}");
+            let own = pathway.task_id();
+            let attempts = of_type(tap.seen(), Task);
+            assert!(
+                attempts[1..]
+                    .iter()
+                    .all(|task| task.parent_id.as_ref() == Some(own))
+            );
+        });
+    }
+}
+
+#[test]
+fn a_neuron_whose_retries_are_used_up_is_told_why() {
+    let (host, hand) = virtual_host();
+    let stage = Stage::new(&host, "acme");
+    orchestrated(&stage, &host);
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let input = json!({"question": "?", "stall_first": 9, "stall": "wait",
+            "timeout_ms": 1_000, "max_attempts": 2});
+        let task = Dispatch::to_neuron("orchestrator").input(input);
+        let mut pathway = stage.tenant.dispatch(task).unwrap();
+        for attempt in 1..=2 {
+            stage.gate.arrived(attempt).await;
+            hand.wait_for_pending(3).await;
+            hand.advance(Duration::from_secs(1));
+        }
+        let answer = pathway.wait(LONG).await.unwrap();
+        assert_eq!(error(&answer).code, "TIMEOUT");
+        assert!(error(&answer).recoverable);
+        assert_eq!(of_type(tap.seen(), Stopped).len(), 2);
+        assert_eq!(stage.gate.inside(), 0);
+    });
+}
