@@ -28,8 +28,9 @@ pub enum Scope {
     /// Every signal of the task; the reply ends the wait.
     #[default]
     All,
-    /// Only FINAL, ERROR, CLARIFICATION and PERMISSION; the neuron's output is
-    /// followed by a FINAL, which commits the trace's journal.
+    /// Only FINAL, ERROR, CLARIFICATION and PERMISSION (callbacks see the rest
+    /// too); the neuron's output is followed by a FINAL, which commits the
+    /// trace's journal.
     Terminal,
 }
 
@@ -130,9 +131,6 @@ impl Listener {
 
     /// Delivers a signal of the task that is no reply.
     pub(super) fn deliver(&self, signal: &Arc<Signal>) {
-        if !self.lets_through(signal.signal_type()) {
-            return;
-        }
         let mut state = self.state.lock();
         if !state.closed {
             state.push(signal);
@@ -243,21 +241,26 @@ impl Pathway {
         self.listener.state.lock().lost
     }
 
-    /// The next signal; `None` when the task has ended and all were read.
+    /// The next signal of the scope; `None` when the task has ended and all
+    /// were read. Callbacks see those outside the scope too.
     pub async fn next(&mut self) -> Option<Arc<Signal>> {
-        let listener = &self.listener;
-        let signal = std::future::poll_fn(|context| {
-            listener.waker.register(context.waker());
-            let mut state = listener.state.lock();
-            match state.buffered.pop_front() {
-                Some(signal) => Poll::Ready(Some(signal)),
-                None if state.closed => Poll::Ready(None),
-                None => Poll::Pending,
+        loop {
+            let listener = &self.listener;
+            let signal = std::future::poll_fn(|context| {
+                listener.waker.register(context.waker());
+                let mut state = listener.state.lock();
+                match state.buffered.pop_front() {
+                    Some(signal) => Poll::Ready(Some(signal)),
+                    None if state.closed => Poll::Ready(None),
+                    None => Poll::Pending,
+                }
+            })
+            .await?;
+            self.call_back(&signal);
+            if self.listener.lets_through(signal.signal_type()) {
+                return Some(signal);
             }
-        })
-        .await?;
-        self.call_back(&signal);
-        Some(signal)
+        }
     }
 
     /// Waits for the reply. A reply that is already there is returned even if

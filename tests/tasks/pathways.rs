@@ -13,6 +13,11 @@ fn in_terminal_scope_a_pathway_shows_only_what_ends_the_task() {
             .dispatch(puppet(json!([plan])).terminal())
             .unwrap();
         let mut all = stage.tenant.dispatch(puppet(json!([plan]))).unwrap();
+        let outputs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&outputs);
+        terminal.on(SignalType::AgentOutput, move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
         let mut shown = (Vec::new(), Vec::new());
         while let Some(signal) = terminal.next().await {
             shown.0.push(signal.signal_type());
@@ -21,6 +26,7 @@ fn in_terminal_scope_a_pathway_shows_only_what_ends_the_task() {
             shown.1.push(signal.signal_type());
         }
         assert_eq!(shown.0, [SignalType::Final]);
+        assert_eq!(outputs.load(Ordering::SeqCst), 1, "callbacks see them all");
         assert_eq!(shown.1, [SignalType::Plan, SignalType::AgentOutput]);
     });
 }
