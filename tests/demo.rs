@@ -200,26 +200,21 @@ fn an_own_question_is_answered_from_own_documents() {
 
 #[test]
 fn a_promise_that_does_not_hold_is_named_and_makes_the_exit_code_1() {
-    let folder = scratch("nothing-to-say");
+    // A writer that never drafts anything: the one that only echoes.
+    let folder = scratch("no-writer");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(
-        folder.join("empty.txt"),
-        "Nothing at all is said in here.\n",
-    )
-    .unwrap();
+    for file in fs::read_dir(neurons()).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+        }
+    }
+    fs::copy(folder.join("echo.wasm"), folder.join("composer.wasm")).unwrap();
     let folder = folder.to_str().unwrap();
-    let asked = [
-        "--scenario",
-        "5",
-        "--data",
-        folder,
-        "--question",
-        "Why is lava hot?",
-    ];
-    let run = demo(&asked);
-    assert_eq!(run.exit, 1);
-    let broken = "expected the improving writer's last route to be Some(\"approved\"), \
-                  found Some(\"exhausted\")";
+    let asked = ["--scenario", "5", "--neurons", folder];
+    let run = end(&mut command(&asked));
+    assert_eq!(run.exit, 1, "{}", run.stdout);
+    let broken = "expected the improving writer's end to be Completed, found Failed";
     assert!(
         run.stdout.contains(&format!("   FAILED: {broken}\n")),
         "{}",
@@ -231,10 +226,28 @@ fn a_promise_that_does_not_hold_is_named_and_makes_the_exit_code_1() {
         "{}",
         run.stderr
     );
-    let (objects, run) = demo_json(&asked);
+    let run = end(command(&asked).arg("--json"));
+    let object: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(run.exit, 1);
-    assert_eq!(objects[0]["ok"], json!(false));
-    assert_eq!(objects[0]["broken"][0], json!(broken));
+    assert_eq!(object["ok"], json!(false));
+    assert_eq!(object["broken"][0], json!(broken));
+}
+
+#[test]
+fn documents_that_answer_nothing_break_no_promise() {
+    let folder = scratch("nothing-to-say");
+    fs::create_dir_all(&folder).unwrap();
+    let text = "Nothing at all is said in here.\n";
+    fs::write(folder.join("empty.txt"), text).unwrap();
+    let data = folder.to_str().unwrap();
+    let question = ["--question", "Why is lava hot?"];
+    let run = demo(&[&["--scenario", "5", "--data", data], &question[..]].concat());
+    assert_eq!((run.exit, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("exhausted after 3 drafts"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

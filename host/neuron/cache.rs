@@ -51,6 +51,10 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Version of what a file and its tag are; a change of either is a miss, not a
+/// mismatch.
+const FORMAT: u32 = 2;
+
 /// One block of sha256.
 const KEY_BYTES: usize = 64;
 
@@ -142,7 +146,11 @@ impl CodeCache {
     fn path(&self, engine: &Engine, digest: &Digest) -> PathBuf {
         let mut settings = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut settings);
-        let name = format!("{}-{}.cwasm", hex(&digest.0), hex(&settings.0.finalize()));
+        let name = format!(
+            "{FORMAT}-{}-{}.cwasm",
+            hex(&digest.0),
+            hex(&settings.0.finalize())
+        );
         self.directory.join(name)
     }
 
@@ -152,7 +160,7 @@ impl CodeCache {
         file.read_to_end(&mut code).ok()?;
         let tag = fs::read(path.with_extension("tag")).ok()?;
         if self.mac(path, &code).verify_slice(&tag).is_err() {
-            tracing::warn!(path = %path.display(), "cached code is not this host's; compiling anew");
+            tracing::warn!(path = %path.display(), "cached code failed its check (changed or half written); compiling anew");
             return None;
         }
         // The very file that was checked, whatever its name stands for by now.

@@ -9,7 +9,7 @@ use super::{
     Sandbox,
     contract::types,
     control::{Supervised, Supervision, TaskControl},
-    engine::Metering,
+    engine::{MAX_MEMORY_BYTES, Metering},
     environment::{Environment, Governor},
     guest::{Guest, Halt, parse, parse_object},
     limits::{Limiter, Limits, Refusal},
@@ -261,6 +261,7 @@ fn diagnose(error: &wasmtime::Error, guest: &mut Guest, limits: &Limits) -> End 
     match guest.limiter.refused() {
         Some(Refusal::Task) => return End::OutOfMemory(limits.memory_bytes),
         Some(Refusal::Table) => return End::OutOfTable(limits.table_elements),
+        Some(Refusal::Engine) => return End::OutOfMemory(MAX_MEMORY_BYTES),
         Some(Refusal::Tenant) => return End::TenantOutOfMemory,
         None => {}
     }

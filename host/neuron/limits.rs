@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::environment::Governor;
+use super::{engine::MAX_MEMORY_BYTES, environment::Governor};
 
 /// The budget of one task.
 ///
@@ -15,7 +15,8 @@ pub struct Limits {
     /// CPU budget in fuel units (about one unit a wasm instruction; 10⁹ units
     /// are 0.15–0.2 s). `u64::MAX` is no budget.
     pub fuel: u64,
-    /// Bytes of all linear memories and tables of the task together.
+    /// Bytes of all linear memories and tables of the task together. One memory
+    /// holds at most 256 MiB whatever this says.
     pub memory_bytes: usize,
     /// Elements of all tables together.
     pub table_elements: usize,
@@ -68,6 +69,8 @@ pub(super) enum Refusal {
     Table,
     /// Its tenant's.
     Tenant,
+    /// The engine's, of one memory.
+    Engine,
 }
 
 /// Bytes that the engine keeps for one table element.
@@ -140,8 +143,12 @@ impl wasmtime::ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // A growth past the memory's own maximum fails in the engine anyway;
-        // it must not be counted.
+        // A growth past the memory's own maximum, or the engine's, fails in the
+        // engine anyway; it must not be counted.
+        if desired > MAX_MEMORY_BYTES {
+            self.refused = Some(Refusal::Engine);
+            return Ok(false);
+        }
         Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow_bytes(current, desired))
     }
 

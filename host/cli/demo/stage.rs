@@ -62,6 +62,9 @@ pub(super) struct Stage {
     pub(super) stall: Option<Stall>,
     pub(super) documents: Vec<Document>,
     pub(super) question: String,
+    /// Whether documents or question are the user's own: whether they answer it
+    /// is then not promised.
+    pub(super) own_matter: bool,
     neurons: PathBuf,
 }
 
@@ -82,6 +85,7 @@ impl Stage {
             stall: args.stall,
             documents,
             question: args.question.clone(),
+            own_matter: args.data.is_some() || args.question != documents::QUESTION,
             neurons,
         })
     }
