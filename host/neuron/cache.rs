@@ -147,7 +147,7 @@ impl CodeCache {
         let mut settings = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut settings);
         let name = format!(
-            "{FORMAT}-{}-{}.cwasm",
+            "{}-{FORMAT}-{}.cwasm",
             hex(&digest.0),
             hex(&settings.0.finalize())
         );
