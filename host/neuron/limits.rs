@@ -20,7 +20,7 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all tables together.
     pub table_elements: usize,
-    /// Time from admission to the reply, host waits included.
+    /// Time from the start of the instance to the reply, host waits included.
     pub wall: Duration,
     /// Calls to the host; each query of a `recall-many` and each entry of an
     /// `imprint-many` counts as one.
