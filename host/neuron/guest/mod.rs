@@ -217,3 +217,25 @@ impl random::Host for Guest {
         Ok(self.environment.random().u64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_with_more_bytes_or_values_than_it_may_have_is_refused_in_words() {
+        assert_eq!(
+            parse("output.value", "[1,2,3]", 4),
+            Err("output.value has 7 bytes, at most 4 are taken".to_owned())
+        );
+        assert_eq!(
+            parse("output.value", "[[],[],[]]", 32),
+            Err("output.value has 7 values, at most 2 are taken".to_owned())
+        );
+    }
+
+    #[test]
+    fn commas_and_brackets_inside_a_string_are_no_values() {
+        assert!(parse("text", r#""a, [b], {c}, \", d, [e]""#, 64).is_ok());
+    }
+}
