@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 
 /// A source of random numbers. Clones draw from the same stream.
 ///
@@ -22,7 +22,7 @@ impl Random {
     /// When the operating system has no randomness to give; the host cannot start then.
     #[must_use]
     pub fn system() -> Self {
-        Self::from(StdRng::from_os_rng())
+        Self::from(rand::make_rng())
     }
 
     /// The same seed gives the same stream. For tests and repeatable runs, never for secrets.
