@@ -10,6 +10,7 @@
 //! | [`clock`] | the one clock, the one randomness, the one source of ids |
 //! | [`synapse`] | the signal bus |
 //! | [`engram`] | shared memory with a saga journal per trace |
+//! | [`package`] | a component as a file: manifest, signature, digest |
 //! | [`neuron`] | the sandbox; the only room that knows wasmtime |
 //! | [`tenant`] | whose code and memory it is, quotas, fair turns |
 //! | [`orchestration`] | traces, dispatch, retry, STOP, rollback |
@@ -25,6 +26,7 @@ pub mod flow;
 pub mod host;
 pub mod neuron;
 pub mod orchestration;
+pub mod package;
 pub mod signal;
 pub mod synapse;
 pub mod tenant;

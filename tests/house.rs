@@ -15,11 +15,12 @@ use std::{
 };
 
 /// The rooms, lowest first.
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 11] = [
     "signal",
     "clock",
     "synapse",
     "engram",
+    "package",
     "neuron",
     "tenant",
     "orchestration",
@@ -237,6 +238,8 @@ fn json_text_exists_only_at_the_edges() {
     let edges = [
         // The wire.
         "signal",
+        // What a component file carries.
+        "package",
         // What crosses to a guest: the contract speaks JSON text.
         "neuron",
         "orchestration/guest.rs",

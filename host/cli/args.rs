@@ -2,55 +2,8 @@
 
 use std::{fmt, time::Duration};
 
-use jiff::SignedDuration;
-
-/// Units of a size and their bytes; the binary ones are what is printed.
-const UNITS: [(&str, u64); 8] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("kB", 1_000),
-    ("KB", 1_000),
-    ("B", 1),
-];
-
-/// Reads a size such as `64MiB`, `1.5GiB` or `4096`.
-///
-/// # Errors
-/// In words, for clap to show behind the option.
-pub(super) fn size(text: &str) -> Result<usize, String> {
-    let unreadable = || {
-        "write a number and one of B, KiB, MiB, GiB, kB, MB, GB, for example 512KiB or 64MiB"
-            .to_owned()
-    };
-    let (number, unit) = UNITS
-        .into_iter()
-        .find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?.trim_end(), bytes)))
-        .unwrap_or((text, 1));
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let whole: u64 = digits(whole).ok_or_else(unreadable)?;
-    // Beyond nine digits a fraction of the largest unit is less than a byte.
-    let places = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
-    let fraction: u64 = digits(fraction)
-        .filter(|_| places <= 9)
-        .ok_or_else(unreadable)?;
-    let part = u128::from(fraction) * u128::from(unit) / 10_u128.pow(places);
-    let bytes = u128::from(whole) * u128::from(unit) + part;
-    usize::try_from(bytes).map_err(|_| "no machine has that much memory".to_owned())
-}
-
-/// Reads a duration such as `500ms`, `30s` or `1m 30s`.
-///
-/// # Errors
-/// In words, for clap to show behind the option.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: SignedDuration = text
-        .parse()
-        .map_err(|_| "write a number and a unit, for example 500ms, 30s or 2m".to_owned())?;
-    Duration::try_from(parsed).map_err(|_| "time cannot be negative".to_owned())
-}
+use crate::package::quantity::{UNITS, digits};
+pub(super) use crate::package::{duration, size};
 
 /// Reads a count such as `1000000` or `1_000_000`.
 ///
@@ -58,17 +11,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// In words, for clap to show behind the option.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     digits(text).ok_or_else(|| "write a whole number, for example 5000000 or 5_000_000".to_owned())
-}
-
-/// Digits with `_` between them; nothing that `parse` would take beside.
-fn digits(text: &str) -> Option<u64> {
-    let framed = text.starts_with('_') || text.ends_with('_');
-    let clean = text
-        .chars()
-        .all(|char| char.is_ascii_digit() || char == '_');
-    (clean && !framed)
-        .then(|| text.replace('_', "").parse().ok())
-        .flatten()
 }
 
 /// Shows bytes in the largest binary unit of which there is at least one.

@@ -20,35 +20,13 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, component::Component};
 
-use crate::clock::Random;
+use crate::{clock::Random, package::Digest};
 
 /// Where compiled components are kept, and the key that proves that this host
 /// wrote them.
 pub(super) struct CodeCache {
     directory: PathBuf,
     key: [u8; KEY_BYTES],
-}
-
-/// sha256 of a component's bytes: its identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// Digest of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-}
-
-impl std::fmt::Display for Digest {
-    /// `sha256:` and 64 hexadecimal digits.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "sha256:{}", hex(&self.0))
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Version of what a file and its tag are; a change of either is a miss, not a
@@ -148,8 +126,8 @@ impl CodeCache {
         engine.precompile_compatibility_hash().hash(&mut settings);
         let name = format!(
             "{}-{FORMAT}-{}.cwasm",
-            hex(&digest.0),
-            hex(&settings.0.finalize())
+            digest.hex(),
+            Digest::finished(settings.0).hex()
         );
         self.directory.join(name)
     }

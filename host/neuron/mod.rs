@@ -29,7 +29,6 @@ use wasmtime::{Engine, component::Component};
 
 pub use self::{
     baseline::Baseline,
-    cache::Digest,
     control::TaskControl,
     engine::Metering,
     invocation::{Surroundings, TaskInput},
@@ -38,6 +37,7 @@ pub use self::{
     plugin::{Grants, Interface, LoadError, Plugin, UnknownInterface},
 };
 use self::{cache::CodeCache, engine::Pulse, lane::SlowLane};
+use crate::package::Digest;
 
 /// Settings of a sandbox.
 #[derive(Clone, Debug)]

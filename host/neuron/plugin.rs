@@ -11,11 +11,11 @@ use wasmtime::{
 
 use super::{
     SandboxError,
-    cache::Digest,
     contract::{self, OrchestratorPre},
     engine::Metering,
     guest::Guest,
 };
+use crate::package::Digest;
 
 /// An interface of the contract that a neuron may import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,455 @@
+//! A TOML file that knows where everything in it stands, so that all that is
+//! wrong with it can be told at once and at its place.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use jsonschema::error::ValidationErrorKind;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// A place in a file, counted from 1; columns are characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as it was named.
+    pub file: String,
+    /// Where in it.
+    pub place: Option<Place>,
+    /// What is wrong: the dotted path of the key first, where it is about one.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    /// `file:line:column: message`, and below it the help.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file)?;
+        if let Some(Place { line, column }) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {}", self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "\n  {}", help.replace('\n', "\n  ")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything that is wrong, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// `done`, unless something is wrong.
+    ///
+    /// # Errors
+    /// The problems, sorted by their place.
+    pub fn unless_any<T>(mut problems: Vec<Problem>, done: T) -> Result<T, Self> {
+        if problems.is_empty() {
+            return Ok(done);
+        }
+        problems.sort_by(|one, other| (&one.file, one.place).cmp(&(&other.file, other.place)));
+        problems.dedup();
+        Err(Self(problems))
+    }
+}
+
+/// Where a key and its value stand, in bytes.
+#[derive(Clone, Debug)]
+struct Spans {
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Document {
+    path: PathBuf,
+    text: String,
+    value: Value,
+    /// By JSON pointer.
+    spans: BTreeMap<String, Spans>,
+}
+
+impl Document {
+    /// Most bytes of a file.
+    pub const MAX_BYTES: u64 = 4 << 20;
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its syntax is wrong anywhere.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        let told = |message: String| {
+            Problems(vec![Problem {
+                file: path.display().to_string(),
+                place: None,
+                message,
+                help: None,
+            }])
+        };
+        let size =
+            std::fs::metadata(path).map_err(|error| told(format!("cannot read: {error}")))?;
+        if size.len() > Self::MAX_BYTES {
+            let limit = Self::MAX_BYTES;
+            return Err(told(format!(
+                "has more than the {limit} bytes that are taken"
+            )));
+        }
+        let text =
+            std::fs::read_to_string(path).map_err(|error| told(format!("cannot read: {error}")))?;
+        Self::parse(path, text)
+    }
+
+    /// As [`Document::read`], of text that stands for the file `path`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse(path: &Path, text: String) -> Result<Self, Problems> {
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        let mut wrong: Vec<_> = errors
+            .iter()
+            .map(|error| Problem {
+                file: path.display().to_string(),
+                place: error.span().map(|span| place(&text, span.start)),
+                message: error.message().to_owned(),
+                help: None,
+            })
+            .collect();
+        let mut reader = Reader {
+            spans: BTreeMap::new(),
+            unfit: Vec::new(),
+        };
+        let value = Value::Object(reader.table(table.get_ref(), ""));
+        wrong.extend(reader.unfit.iter().map(|(span, message)| Problem {
+            file: path.display().to_string(),
+            place: Some(place(&text, span.start)),
+            message: message.clone(),
+            help: None,
+        }));
+        let spans = reader.spans;
+        let document = Self {
+            path: path.to_owned(),
+            text,
+            value,
+            spans,
+        };
+        Problems::unless_any(wrong, document)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder that relative paths in it start from.
+    pub fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    /// A problem at the value with these keys, or at the nearest one around it
+    /// that is there. The message begins with the keys.
+    pub fn problem(&self, keys: &[&str], message: impl fmt::Display) -> Problem {
+        self.told(&pointer(keys), true, message)
+    }
+
+    /// As [`Document::problem`], at the key rather than at its value.
+    pub fn key_problem(&self, keys: &[&str], message: impl fmt::Display) -> Problem {
+        self.told(&pointer(keys), false, message)
+    }
+
+    fn told(&self, pointer: &str, at_value: bool, message: impl fmt::Display) -> Problem {
+        let keys = dotted(pointer);
+        Problem {
+            file: self.path.display().to_string(),
+            place: self.nearest(pointer, at_value),
+            message: if keys.is_empty() {
+                message.to_string()
+            } else {
+                format!("{keys}: {message}")
+            },
+            help: None,
+        }
+    }
+
+    fn nearest(&self, mut pointer: &str, mut at_value: bool) -> Option<Place> {
+        loop {
+            if let Some(spans) = self.spans.get(pointer) {
+                let span = if at_value { &spans.value } else { &spans.key };
+                return Some(place(&self.text, span.start));
+            }
+            // A table that is around something missing is shown by its name.
+            at_value = false;
+            pointer = &pointer[..pointer.rfind('/')?];
+        }
+    }
+
+    /// The file as a `T`, after a look at everything that `T`'s schema says.
+    ///
+    /// # Errors
+    /// All that does not fit the schema.
+    pub fn typed<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Problems> {
+        let schema = schema_of::<T>();
+        let validator = jsonschema::validator_for(&schema)
+            .map_err(|error| Problems(vec![self.told("", true, format!("its schema: {error}"))]))?;
+        let mut wrong = Vec::new();
+        for error in validator.iter_errors(&self.value) {
+            self.explain(&schema, &error, &mut wrong);
+        }
+        Problems::unless_any(wrong, ())?;
+        // Whatever a schema cannot say is told here, one at a time.
+        serde_json::from_value(self.value.clone())
+            .map_err(|error| Problems(vec![self.told("", true, error)]))
+    }
+
+    fn explain(
+        &self,
+        schema: &Value,
+        error: &jsonschema::ValidationError<'_>,
+        wrong: &mut Vec<Problem>,
+    ) {
+        let pointer = error.instance_path().as_str();
+        let keyword = error.schema_path().as_str();
+        let part = keyword
+            .rfind('/')
+            .and_then(|end| schema.pointer(&keyword[..end]));
+        let about = |key: &str| part.and_then(|part| part.get(key));
+        let shown = error.instance();
+        let message = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let known = about("properties").and_then(Value::as_object);
+                let known: Vec<_> = known
+                    .into_iter()
+                    .flatten()
+                    .map(|(key, _)| key.as_str())
+                    .collect();
+                for key in unexpected {
+                    let at = format!("{pointer}/{}", escaped(key));
+                    let message = format!("unknown key; there are {}", list(&known));
+                    wrong.push(self.told(&at, false, message));
+                }
+                return;
+            }
+            ValidationErrorKind::Required { property } => {
+                format!(
+                    "the key `{}` is missing",
+                    property.as_str().unwrap_or_default()
+                )
+            }
+            ValidationErrorKind::Type { .. } => {
+                let wanted = about("type").map(wanted).unwrap_or_default();
+                format!("must be {wanted}, not {}", kind(shown))
+            }
+            ValidationErrorKind::Enum { options } => {
+                let options = options.as_array().into_iter().flatten();
+                let options: Vec<_> = options.filter_map(Value::as_str).collect();
+                format!("{shown} is none of {}", list(&options))
+            }
+            ValidationErrorKind::Pattern { .. } => {
+                let says = about("$comment").and_then(Value::as_str);
+                format!("{shown} is {}", says.unwrap_or("of another form"))
+            }
+            ValidationErrorKind::AnyOf { context }
+            | ValidationErrorKind::OneOfNotValid { context } => {
+                let branches = schema.pointer(keyword);
+                let constants = branches.map(constants).unwrap_or_default();
+                if constants.is_empty() {
+                    // An optional value: what it is when it is there comes first.
+                    for error in context.first().into_iter().flatten() {
+                        self.explain(schema, error, wrong);
+                    }
+                    return;
+                }
+                format!("{shown} is none of {}", list(&constants))
+            }
+            _ => error.to_string(),
+        };
+        wrong.push(self.told(pointer, true, message));
+    }
+}
+
+/// The texts that a list of alternatives allows, in its branches at any depth.
+fn constants(branches: &Value) -> Vec<&str> {
+    let mut found = Vec::new();
+    for branch in branches.as_array().into_iter().flatten() {
+        found.extend(branch.get("const").and_then(Value::as_str));
+        for key in ["oneOf", "anyOf"] {
+            found.extend(branch.get(key).map(constants).unwrap_or_default());
+        }
+        let options = branch.get("enum").and_then(Value::as_array);
+        found.extend(options.into_iter().flatten().filter_map(Value::as_str));
+    }
+    found
+}
+
+/// The JSON schema of a file that is read as `T`, without references.
+pub fn schema_of<T: JsonSchema>() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = true);
+    settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}
+
+/// Turns the parser's tree into values, and keeps where they stood.
+struct Reader {
+    spans: BTreeMap<String, Spans>,
+    unfit: Vec<(Range<usize>, String)>,
+}
+
+impl Reader {
+    fn table(&mut self, table: &DeTable<'_>, pointer: &str) -> Map<String, Value> {
+        let mut object = Map::new();
+        for (key, value) in table {
+            let at = format!("{pointer}/{}", escaped(key.get_ref()));
+            let spans = Spans {
+                key: key.span(),
+                value: value.span(),
+            };
+            self.spans.insert(at.clone(), spans);
+            object.insert(key.get_ref().to_string(), self.value(value, &at));
+        }
+        object
+    }
+
+    fn value(&mut self, value: &Spanned<DeValue<'_>>, pointer: &str) -> Value {
+        match value.get_ref() {
+            DeValue::String(text) => Value::String(text.to_string()),
+            DeValue::Boolean(is) => Value::Bool(*is),
+            DeValue::Integer(number) => {
+                match i64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(number) => Value::from(number),
+                    Err(_) => self.unfit(value, "this number is too large"),
+                }
+            }
+            DeValue::Float(number) => match number.as_str().parse::<f64>() {
+                Ok(number) if number.is_finite() => Value::from(number),
+                _ => self.unfit(value, "this number is not finite"),
+            },
+            DeValue::Datetime(_) => self.unfit(value, "no date is expected anywhere"),
+            DeValue::Array(items) => {
+                let items = items.iter().enumerate().map(|(index, item)| {
+                    let at = format!("{pointer}/{index}");
+                    let span = item.span();
+                    let spans = Spans {
+                        key: span.clone(),
+                        value: span,
+                    };
+                    self.spans.insert(at.clone(), spans);
+                    self.value(item, &at)
+                });
+                Value::Array(items.collect())
+            }
+            DeValue::Table(table) => Value::Object(self.table(table, pointer)),
+        }
+    }
+
+    fn unfit(&mut self, value: &Spanned<DeValue<'_>>, message: &str) -> Value {
+        self.unfit.push((value.span(), message.to_owned()));
+        Value::Null
+    }
+}
+
+fn place(text: &str, at: usize) -> Place {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rfind('\n').map_or(before, |end| &before[end + 1..]);
+    Place {
+        line: before.matches('\n').count() + 1,
+        column: line.chars().count() + 1,
+    }
+}
+
+/// A key within a JSON pointer.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn pointer(keys: &[&str]) -> String {
+    keys.iter()
+        .map(|key| format!("/{}", escaped(key)))
+        .collect()
+}
+
+/// A pointer as TOML would write it.
+fn dotted(pointer: &str) -> String {
+    let keys = pointer.split('/').skip(1);
+    let keys = keys.map(|key| key.replace("~1", "/").replace("~0", "~"));
+    let bare = |key: &String| {
+        key.chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    keys.map(|key| if bare(&key) { key } else { format!("{key:?}") })
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+fn list(words: &[&str]) -> String {
+    match words {
+        [] => "none".to_owned(),
+        [one] => format!("`{one}`"),
+        [first @ .., last] => format!("`{}` and `{last}`", first.join("`, `")),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
+
+fn wanted(types: &Value) -> String {
+    let word = |name: &Value| match name.as_str() {
+        Some("string") => "a text",
+        Some("integer") => "a whole number",
+        Some("number") => "a number",
+        Some("boolean") => "true or false",
+        Some("array") => "a list",
+        Some("object") => "a table",
+        _ => "nothing",
+    };
+    match types {
+        // An optional value may be left out, but TOML cannot write nothing.
+        Value::Array(types) => types.iter().map(word).find(|word| *word != "nothing"),
+        one => Some(word(one)),
+    }
+    .unwrap_or("something else")
+    .to_owned()
+}

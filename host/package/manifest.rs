@@ -1,0 +1,435 @@
+//! `neuron.toml`: what a neuron says of itself and asks for.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    document::{Document, Problem, Problems},
+    quantity::{Size, Span},
+};
+
+/// What a neuron says of itself. Nothing in it gives any right: what a neuron
+/// gets is what it asks for here and what the operator grants, both.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manifest {
+    /// Its name: 1 to 64 letters, digits, `-` or `_`.
+    pub id: String,
+    /// Its own version, by Semantic Versioning: three numbers and what may follow.
+    pub version: String,
+    /// How `soma neuron build` builds it; without one it is built by other means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+    /// The kind by which tasks may find it; `neuron` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Capabilities by which tasks may find it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+    /// What it is for, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its licence, an SPDX expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// JSON schemas of its input and output.
+    #[serde(default, skip_serializing_if = "SchemaFiles::is_empty")]
+    pub schema: SchemaFiles,
+    /// The engrams that it expects, by the names that it knows them by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub engrams: BTreeMap<String, Binding>,
+    /// What else it asks for.
+    #[serde(default)]
+    pub grants: Requests,
+    /// The limits that it wishes to have; the operator decides.
+    #[serde(default)]
+    pub limits: Wishes,
+}
+
+/// A language that `soma neuron new` and `build` know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Language {
+    /// Rust, with the crate `soma-neuron`.
+    Rust,
+    /// Python, with componentize-py.
+    Python,
+    /// JavaScript, with componentize-qjs.
+    Javascript,
+    /// C, with clang or zig.
+    C,
+    /// Go; experimental.
+    Go,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Rust,
+        Self::Python,
+        Self::Javascript,
+        Self::C,
+        Self::Go,
+    ];
+
+    /// As `neuron.toml` and the command line write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Python => "python",
+            Self::Javascript => "javascript",
+            Self::C => "c",
+            Self::Go => "go",
+        }
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Language {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|one| one.name() == name);
+        known.ok_or_else(|| {
+            format!("`{name}` is no language here; there are rust, python, javascript, c and go")
+        })
+    }
+}
+
+/// Files beside the manifest that hold JSON schemas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SchemaFiles {
+    /// Of a task's input. The host refuses what does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<PathBuf>,
+    /// Of the output: a promise to readers, which the host does not check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<PathBuf>,
+}
+
+impl SchemaFiles {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What may be done through a binding.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum BindingAccess {
+    /// Recall only.
+    Read,
+    /// Recall and imprint.
+    ReadWrite,
+}
+
+/// An engram that a neuron expects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Binding {
+    /// What it does with it.
+    pub access: BindingAccess,
+    /// Numbers in each embedding, where it needs an engram that holds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<u32>,
+    /// What it keeps there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// What may be done with files of a folder.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileAccess {
+    /// Read only.
+    Read,
+    /// Read, write, make and remove.
+    ReadWrite,
+}
+
+/// The time that a neuron sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockKind {
+    /// The host's.
+    Wall,
+    /// Begins with the task and moves only by the neuron's own sleeps.
+    Virtual,
+}
+
+/// The randomness that a neuron sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RandomKind {
+    /// The host's.
+    System,
+    /// The same for the same task.
+    Seeded,
+}
+
+/// Requests over HTTP that may be made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HttpRule {
+    /// `https` or `http`.
+    pub scheme: Scheme,
+    /// The host's name, letter for letter; no wildcard.
+    pub host: String,
+    /// The port; the scheme's own unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Methods, in capitals.
+    pub methods: Vec<String>,
+}
+
+/// The scheme of a request.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port that a URL of it stands for.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl HttpRule {
+    /// The port that it is about.
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(self.scheme.port())
+    }
+
+    /// Whether it allows all that `other` does.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+            && self.host.eq_ignore_ascii_case(&other.host)
+            && self.port() == other.port()
+            && other
+                .methods
+                .iter()
+                .all(|method| self.methods.contains(method))
+    }
+}
+
+impl fmt::Display for HttpRule {
+    /// As `soma.toml` writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            scheme,
+            host,
+            methods,
+            ..
+        } = self;
+        let methods = methods.join("\", \"");
+        write!(
+            f,
+            "{{ scheme = \"{}\", host = \"{host}\", port = {}, methods = [\"{methods}\"] }}",
+            scheme.as_str(),
+            self.port()
+        )
+    }
+}
+
+/// What a neuron asks for beside engrams. What is left out is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Requests {
+    /// Starting, retrying and stopping other neurons of the tenant.
+    #[serde(skip_serializing_if = "is_false")]
+    pub orchestration: bool,
+    /// Signal types that it publishes, such as `PLAN`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub synapse: Vec<Emission>,
+    /// The time that it needs to see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockKind>,
+    /// The randomness that it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random: Option<RandomKind>,
+    /// Log lines on the task's trace.
+    #[serde(skip_serializing_if = "is_false")]
+    pub log: bool,
+    /// WASI 0.2, of which everything is denied that the keys below do not
+    /// open: what guests of Python, Go or `wasm32-wasip2` may need to start.
+    #[serde(skip_serializing_if = "is_false")]
+    pub wasi: bool,
+    /// Folders, by the name under which the neuron sees them: `data` is `/data`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, FileAccess>,
+    /// Environment variables, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
+    /// Requests over HTTP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<HttpRule>,
+}
+
+impl Requests {
+    /// Whether anything in it needs WASI.
+    pub fn needs_wasi(&self) -> bool {
+        self.wasi || !self.files.is_empty() || !self.environment.is_empty() || !self.http.is_empty()
+    }
+}
+
+/// A signal type that a neuron may publish.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Emission {
+    /// PLAN
+    Plan,
+    /// MEMORY_APPEND
+    MemoryAppend,
+    /// ESCALATION
+    Escalation,
+    /// CONSENSUS
+    Consensus,
+    /// CONTEXT_SYNC
+    ContextSync,
+    /// CRITIQUE
+    Critique,
+    /// AUDIT
+    Audit,
+}
+
+/// The limits that a neuron wishes to have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Wishes {
+    /// CPU budget of a task in fuel units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// Most memory of a task, all memories and tables together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
+    /// Most time until the reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Most calls to the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_calls: Option<u64>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Whether a text can be the name of a neuron, an engram or a tenant.
+pub fn is_name(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=64).contains(&text.len()) && text.chars().all(legal)
+}
+
+impl Manifest {
+    /// Name of the file.
+    pub const FILE: &str = "neuron.toml";
+
+    /// Reads `neuron.toml`, or the file of that name in the folder `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each at its place.
+    pub fn read(path: &Path) -> Result<(Self, Document), Problems> {
+        let path = if path.is_dir() {
+            path.join(Self::FILE)
+        } else {
+            path.to_owned()
+        };
+        let document = Document::read(&path)?;
+        let manifest: Self = document.typed()?;
+        let wrong = manifest.problems(&|keys, message| document.problem(keys, message));
+        Problems::unless_any(wrong, (manifest, document))
+    }
+
+    /// What a schema cannot say.
+    pub(super) fn problems(&self, told: &dyn Fn(&[&str], String) -> Problem) -> Vec<Problem> {
+        let mut wrong = Vec::new();
+        let no_name = |text: &str| {
+            format!("{text:?} cannot be a name: use 1 to 64 letters, digits, `-` or `_`")
+        };
+        if !is_name(&self.id) {
+            wrong.push(told(&["id"], no_name(&self.id)));
+        }
+        if let Err(error) = semver::Version::parse(&self.version) {
+            let message = format!(
+                "{:?} is no version such as \"1.0.0\": {error}",
+                self.version
+            );
+            wrong.push(told(&["version"], message));
+        }
+        for name in self.engrams.keys().filter(|name| !is_name(name)) {
+            wrong.push(told(&["engrams", name], no_name(name)));
+        }
+        for name in self.grants.files.keys().filter(|name| !is_name(name)) {
+            wrong.push(told(&["grants", "files", name], no_name(name)));
+        }
+        for (index, rule) in self.grants.http.iter().enumerate() {
+            if let Some(message) = rule.problem() {
+                wrong.push(told(&["grants", "http", &index.to_string()], message));
+            }
+        }
+        wrong
+    }
+}
+
+impl HttpRule {
+    /// What a schema cannot say of a rule.
+    pub fn problem(&self) -> Option<String> {
+        if self.host.is_empty() || self.host.contains(['*', '/', ':', '@']) {
+            return Some(format!(
+                "{:?} is no host: write its name alone, without wildcards",
+                self.host
+            ));
+        }
+        if self.methods.is_empty() {
+            return Some("methods names none: write for example [\"GET\"]".to_owned());
+        }
+        let odd = |method: &&String| {
+            !method.bytes().all(|byte| byte.is_ascii_uppercase()) || method.is_empty()
+        };
+        let odd = self.methods.iter().find(odd)?;
+        Some(format!(
+            "{odd:?} is no method: write it in capitals, for example \"GET\""
+        ))
+    }
+}

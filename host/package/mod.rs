@@ -1,0 +1,27 @@
+//! A component as a file: what it says of itself, who signed it, what its
+//! bytes are.
+//!
+//! Knows no engine, no network and no host: everything here can be told
+//! without running or compiling anything.
+
+mod digest;
+mod document;
+mod manifest;
+pub(crate) mod quantity;
+mod section;
+mod signature;
+
+pub use self::{
+    digest::{Digest, InvalidDigest},
+    document::{Document, Place, Problem, Problems, schema_of},
+    manifest::{
+        Binding, BindingAccess, ClockKind, Emission, FileAccess, HttpRule, Language, Manifest,
+        RandomKind, Requests, SchemaFiles, Scheme, Wishes, is_name,
+    },
+    quantity::{Size, Span, duration, size},
+    section::{Package, PackageError, Schemas, embed},
+    signature::{
+        KeyError, Policy, Signature, SignatureError, Trust, generate_key, public_key, read_key,
+        read_public_key, sign,
+    },
+};

@@ -1,0 +1,118 @@
+//! `neuron.toml`.
+
+use super::*;
+
+fn told(text: &str, expected: &Expect) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("manifests");
+    fs::create_dir_all(&folder).unwrap();
+    let name = soma::package::Digest::of(text.as_bytes()).hex();
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    let problems = Manifest::read(&path).unwrap_err().to_string();
+    let shown = problems.replace(&path.display().to_string(), "neuron.toml");
+    expected.assert_eq(&shown);
+}
+
+#[test]
+fn a_manifest_says_what_a_neuron_is_and_asks_for() {
+    let manifest = manifest();
+    assert_eq!(manifest.id, "notes");
+    assert_eq!(manifest.limits.memory.unwrap().bytes, 32 << 20);
+    assert_eq!(manifest.grants.http[0].port(), 443);
+    assert!(manifest.grants.needs_wasi());
+    assert!(!manifest.grants.orchestration);
+}
+
+#[test]
+fn all_that_is_wrong_with_a_manifest_is_told_at_once_with_line_and_column() {
+    told(
+        r#"id = "no te"
+version = "one"
+langauge = "rust"
+capabilities = "remember"
+
+[engrams.notes]
+access = "write"
+
+[grants]
+telepathy = true
+clock = 7
+http = [{ scheme = "ftp", host = "example.org", methods = ["GET"] }]
+
+[limits]
+memory = "much"
+"#,
+        &expect![[r#"
+            neuron.toml:3:1: langauge: unknown key; there are `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants` and `limits`
+            neuron.toml:4:16: capabilities: must be a list, not a text
+            neuron.toml:7:10: engrams.notes.access: "write" is none of `read` and `read-write`
+            neuron.toml:10:1: grants.telepathy: unknown key; there are `orchestration`, `synapse`, `clock`, `random`, `log`, `wasi`, `files`, `environment` and `http`
+            neuron.toml:11:9: grants.clock: 7 is none of `wall` and `virtual`
+            neuron.toml:12:20: grants.http.0.scheme: "ftp" is none of `http` and `https`
+            neuron.toml:15:10: limits.memory: "much" is no size: write a number and one of B, KiB, MiB, GiB, kB, MB, GB, for example 512KiB or 64MiB"#]],
+    );
+}
+
+#[test]
+fn what_no_schema_can_say_is_told_too() {
+    told(
+        r#"id = "no te"
+version = "one"
+
+[grants]
+files = { "../up" = "read" }
+http = [
+  { scheme = "http", host = "*.example.org", methods = ["GET"] },
+  { scheme = "http", host = "example.org", methods = ["get"] },
+]
+"#,
+        &expect![[r#"
+            neuron.toml:1:6: id: "no te" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
+            neuron.toml:2:11: version: "one" is no version such as "1.0.0": unexpected character 'o' while parsing major version number
+            neuron.toml:5:21: grants.files."../up": "../up" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
+            neuron.toml:7:3: grants.http.0: "*.example.org" is no host: write its name alone, without wildcards
+            neuron.toml:8:3: grants.http.1: "get" is no method: write it in capitals, for example "GET""#]],
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    told(
+        "",
+        &expect![[r#"
+            neuron.toml: the key `id` is missing
+            neuron.toml: the key `version` is missing"#]],
+    );
+}
+
+#[test]
+fn wrong_syntax_is_told_in_every_place() {
+    told(
+        "id = \nversion = \"1\" \"2\"\n",
+        &expect![[r#"
+        neuron.toml:1:6: string values must be quoted, expected literal string
+        neuron.toml:2:15: unexpected key or value, expected newline, `#`"#]],
+    );
+}
+
+#[test]
+fn a_schema_file_that_is_missing_or_no_schema_is_told_at_its_key() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemas");
+    fs::create_dir_all(&folder).unwrap();
+    let text =
+        "id = \"a\"\nversion = \"1.0.0\"\n[schema]\ninput = \"no.json\"\noutput = \"bad.json\"\n";
+    fs::write(folder.join("bad.json"), r#"{"type": "sting"}"#).unwrap();
+    fs::write(folder.join("neuron.toml"), text).unwrap();
+    let (manifest, document) = Manifest::read(&folder).unwrap();
+    let problems = Schemas::read(&manifest, &document).unwrap_err().to_string();
+    let shown = problems.replace(&folder.display().to_string(), "");
+    expect![[r#"
+        /neuron.toml:4:9: schema.input: no.json: cannot read: No such file or directory (os error 2)
+        /neuron.toml:5:10: schema.output: bad.json: is no JSON schema that stands alone: "sting" is not valid under any of the schemas listed in the 'anyOf' keyword"#]].assert_eq(&shown);
+}
+
+#[test]
+fn the_committed_schema_of_the_manifest_is_that_of_the_code() {
+    let schema = serde_json::to_string_pretty(&schema_of::<Manifest>()).unwrap() + "\n";
+    expect_file!["../../schemas/neuron.schema.json"].assert_eq(&schema);
+}
