@@ -14,7 +14,7 @@ use wasmtime::component::ResourceTable;
 
 use super::{
     contract::{clock, log, random, types},
-    environment::{Environment, LogLevel, LogRecord},
+    environment::{Environment, HostCall, LogLevel, LogRecord},
     limits::{Limiter, Limits},
     outcome::End,
 };
@@ -77,6 +77,17 @@ impl Guest {
             return Err(Halt(End::TooManyHostCalls(self.host_call_limit)).into());
         }
         Ok(())
+    }
+
+    /// Tells the environment of a call, which may end the task here.
+    fn admit(&self, call: HostCall<'_>) -> wasmtime::Result<()> {
+        Ok(self.environment.admit(call).map_err(Halt)?)
+    }
+
+    /// Counts and tells of a call of the contract.
+    fn begin(&mut self, call: HostCall<'_>) -> wasmtime::Result<()> {
+        self.enter()?;
+        self.admit(call)
     }
 }
 
@@ -146,18 +157,18 @@ impl types::Host for Guest {}
 
 impl clock::Host for Guest {
     async fn wall_ms(&mut self) -> wasmtime::Result<u64> {
-        self.enter()?;
+        self.begin(HostCall::WallMs)?;
         Ok(self.environment.clock().now().millis())
     }
 
     async fn monotonic_ns(&mut self) -> wasmtime::Result<u64> {
-        self.enter()?;
+        self.begin(HostCall::MonotonicNs)?;
         let nanos = self.environment.clock().monotonic().as_nanos();
         Ok(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     async fn sleep_ms(&mut self, ms: u64) -> wasmtime::Result<()> {
-        self.enter()?;
+        self.begin(HostCall::SleepMs(ms))?;
         let sleep = self.environment.clock().sleep(Duration::from_millis(ms));
         sleep.await;
         Ok(())
@@ -200,7 +211,7 @@ const MAX_RANDOM_BYTES: u32 = 65_536;
 
 impl random::Host for Guest {
     async fn bytes(&mut self, count: u32) -> wasmtime::Result<Vec<u8>> {
-        self.enter()?;
+        self.begin(HostCall::RandomBytes(count))?;
         if count > MAX_RANDOM_BYTES {
             return Err(Halt(End::Trap(format!(
                 "random.bytes asked for {count} bytes, at most {MAX_RANDOM_BYTES} are given at once"
@@ -213,7 +224,7 @@ impl random::Host for Guest {
     }
 
     async fn u64(&mut self) -> wasmtime::Result<u64> {
-        self.enter()?;
+        self.begin(HostCall::RandomU64)?;
         Ok(self.environment.random().u64())
     }
 }
