@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The rooms, lowest first.
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 12] = [
     "signal",
     "clock",
     "synapse",
@@ -24,6 +24,7 @@ const ROOMS: [&str; 11] = [
     "neuron",
     "tenant",
     "orchestration",
+    "rehearsal",
     "flow",
     "host",
     "cli",
@@ -245,6 +246,8 @@ fn json_text_exists_only_at_the_edges() {
         "orchestration/guest.rs",
         // A guest's log line.
         "orchestration/context.rs",
+        // Case files.
+        "rehearsal",
         // Flow documents and checkpoints are files.
         "flow",
         // People and their files.

@@ -15,6 +15,7 @@ use std::{
 use serde_json::Value;
 
 use self::report::Report;
+pub(super) use self::report::write_out;
 use super::{Exit, Failed, args, log, paths};
 use crate::{
     Host, HostError,
@@ -293,7 +294,7 @@ fn unreadable(place: &str, error: &io::Error) -> Failed {
 }
 
 /// Why the component does not run here, and what to do about it.
-fn refused(path: &Path, error: &LoadError) -> Failed {
+pub(super) fn refused(path: &Path, error: &LoadError) -> Failed {
     let exit = match error {
         LoadError::Sandbox(_) => Exit::Host,
         _ => Exit::Input,

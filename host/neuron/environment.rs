@@ -14,7 +14,6 @@ use super::{
             DispatchOptions, OrchestrationError, Outcome, ResultOf, RetryStrategy, StopOptions,
             Stopped, Target,
         },
-        synapse::EmissionType,
     },
     outcome::End,
 };
@@ -105,10 +104,7 @@ pub enum HostCall<'a> {
         options: &'a engram::ImprintOptions,
     },
     /// `synapse.emit`
-    Emit {
-        kind: EmissionType,
-        payload: &'a str,
-    },
+    Emit { kind: SignalType, payload: &'a str },
     /// `clock.wall-ms`
     WallMs,
     /// `clock.monotonic-ns`

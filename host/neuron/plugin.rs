@@ -237,7 +237,11 @@ impl Plugin {
         self.size
     }
 
-    pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    /// Reads a component file of at most [`Plugin::MAX_BYTES`].
+    ///
+    /// # Errors
+    /// When it cannot be read or is larger.
+    pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         let unreadable = |source| LoadError::Read {
             path: path.display().to_string(),
             source,

@@ -254,7 +254,7 @@ impl fmt::Display for Contents {
 }
 
 /// A reader that has gone away has seen what it wanted.
-fn write_out(text: &str) -> Result<(), Failed> {
+pub(in crate::cli) fn write_out(text: &str) -> Result<(), Failed> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failed::new(Exit::Host, format!("cannot write: {error}")))

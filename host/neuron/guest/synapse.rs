@@ -47,7 +47,7 @@ impl wit::Host for Guest {
         payload: String,
     ) -> wasmtime::Result<Result<String, wit::EmitError>> {
         self.begin(HostCall::Emit {
-            kind,
+            kind: signal_type(kind),
             payload: &payload,
         })?;
         Ok(self.emit_one(kind, &payload))
