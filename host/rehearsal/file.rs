@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::{
     case::{Case, Failing, Fault, TaskAnswer},
     compare::{self, REST},
+    scene::signal_type,
     text,
 };
 use crate::{
     package::{Document, Problem, Problems, is_name},
-    signal::{Object, Timestamp},
+    signal::{Object, Payload, Timestamp},
 };
 
 /// When a task begins unless its case says: 2026-01-01T00:00:00Z.
@@ -166,7 +167,7 @@ impl Wrong<'_> {
 
     fn answer(&mut self, index: usize, answer: &TaskAnswer) {
         let index = index.to_string();
-        let keys = ["orchestration", index.as_str()];
+        let keys @ [list, number] = ["orchestration", index.as_str()];
         let targets = [
             answer.neuron.is_some(),
             answer.capabilities.is_some(),
@@ -190,6 +191,14 @@ impl Wrong<'_> {
         }
         if answer.route.is_some() && answer.output.is_none() {
             self.tell(&keys, "`route` is of an `output`, which is missing");
+        }
+        for (place, signal) in answer.signals.iter().enumerate() {
+            let kind = signal_type(signal.kind);
+            if let Err(error) = Payload::from_object(kind, signal.payload.clone()) {
+                let place = place.to_string();
+                let keys = [list, number, "signals", place.as_str(), "payload"];
+                self.tell(&keys, error);
+            }
         }
         self.failing(
             &keys,

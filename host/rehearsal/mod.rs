@@ -48,9 +48,13 @@ pub struct Rehearsal {
     wasm: Vec<u8>,
     neuron: Arc<str>,
     manifest: Option<Manifest>,
-    /// Under the grants of the cases so far.
-    plugins: Mutex<Vec<(Grants, Arc<Plugin>)>>,
+    /// Under the grants of the cases so far. Held by the one run that there is
+    /// at a time: a guest that waited for another's turn on a CPU would look
+    /// like one that waits for time to pass.
+    plugins: Mutex<Plugins>,
 }
+
+type Plugins = Vec<(Grants, Arc<Plugin>)>;
 
 /// Why a case was not run.
 #[derive(Debug, thiserror::Error)]
@@ -96,14 +100,15 @@ impl Rehearsal {
         &self.neuron
     }
 
-    /// Runs one case. Blocks until the task has ended.
+    /// Runs one case. Blocks until the task has ended; one runs at a time.
     ///
     /// # Errors
     /// When there is nothing to run; a component that asks for more than the
     /// case grants is a run that was refused.
     pub fn run(&self, case: &CaseFile) -> Result<Run, RehearsalError> {
         let manifest = self.manifest.as_ref();
-        let plugin = match self.plugin(scene::grants(manifest, &case.case)) {
+        let mut plugins = self.plugins.lock();
+        let plugin = match self.plugin(&mut plugins, scene::grants(manifest, &case.case)) {
             Ok(plugin) => plugin,
             Err(error @ LoadError::NotGranted { .. }) => return Ok(Run::refused(&error)),
             Err(error) => return Err(error.into()),
@@ -136,8 +141,7 @@ impl Rehearsal {
         Ok(Run::of(ended, contents, &scene))
     }
 
-    fn plugin(&self, grants: Grants) -> Result<Arc<Plugin>, LoadError> {
-        let mut plugins = self.plugins.lock();
+    fn plugin(&self, plugins: &mut Plugins, grants: Grants) -> Result<Arc<Plugin>, LoadError> {
         if let Some((_, plugin)) = plugins.iter().find(|(known, _)| *known == grants) {
             return Ok(Arc::clone(plugin));
         }

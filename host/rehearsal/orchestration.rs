@@ -291,16 +291,11 @@ impl Child {
         let from: Option<Arc<str>> = scripted.neuron.as_deref().map(Arc::from);
         let from = from.map(Directed::to);
         for signal in &scripted.signals {
-            let kind = signal_type(signal.kind);
-            match Payload::from_object(kind, signal.payload.clone()) {
-                Ok(payload) => {
-                    let signal = self.signal(from.clone(), payload);
-                    self.signals.push_back(signal);
-                }
-                Err(error) => {
-                    let words = format!("orchestration: signals: {error}");
-                    self.scene.notes.lock().wrong.push(words);
-                }
+            // Those that are none were refused with the file.
+            let payload = Payload::from_object(signal_type(signal.kind), signal.payload.clone());
+            if let Ok(payload) = payload {
+                let signal = self.signal(from.clone(), payload);
+                self.signals.push_back(signal);
             }
         }
         self.answer = payload_of(scripted).map(|payload| Answer {

@@ -31,6 +31,9 @@ fn write(text: &mut String, value: &Value, indent: usize, before: usize) {
             new_line(text, false, indent);
             text.push('}');
         }
+        Value::Array(items) if items.iter().all(Value::is_number) && !fits(value, room) => {
+            fill(text, items, indent);
+        }
         Value::Array(items) if !items.is_empty() && !fits(value, room) => {
             text.push('[');
             for (place, item) in items.iter().enumerate() {
@@ -42,6 +45,26 @@ fn write(text: &mut String, value: &Value, indent: usize, before: usize) {
         }
         _ => one_line(text, value),
     }
+}
+
+/// Many numbers, as many on each line as fit.
+fn fill(text: &mut String, numbers: &[Value], indent: usize) {
+    text.push('[');
+    let mut column = WIDTH;
+    for (place, number) in numbers.iter().enumerate() {
+        let number = number.to_string();
+        // With the space before it and the comma behind it.
+        column += number.len() + 2;
+        if column > WIDTH {
+            new_line(text, place > 0, indent + 2);
+            column = indent + 2 + number.len() + 1;
+        } else {
+            text.push_str(", ");
+        }
+        text.push_str(&number);
+    }
+    new_line(text, false, indent);
+    text.push(']');
 }
 
 fn new_line(text: &mut String, comma: bool, indent: usize) {
@@ -129,6 +152,20 @@ mod tests {
         );
         let read: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read, value);
+    }
+
+    #[test]
+    fn many_numbers_share_their_lines() {
+        let numbers: Vec<_> = (0..50).map(|n| json!(n)).collect();
+        assert_eq!(
+            pretty(&json!({ "embedding": numbers }), 0),
+            "{
+  \"embedding\": [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+    26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49
+  ]
+}"
+        );
     }
 
     #[test]
