@@ -86,7 +86,9 @@ impl CaseFile {
 
     /// What it expects, as it stands in the file; null where that is nothing.
     pub fn expectation(&self) -> &Value {
-        self.document.value().get("expect").unwrap_or(&Value::Null)
+        let expected = self.document.value().get("expect");
+        let is_some = |expected: &&Value| expected.as_object().is_some_and(|keys| !keys.is_empty());
+        expected.filter(is_some).unwrap_or(&Value::Null)
     }
 
     /// A problem at the value with these keys.

@@ -98,6 +98,11 @@ impl Run {
         }
     }
 
+    /// Why nothing of the component ran, where the host refused it.
+    pub fn refusal(&self) -> Option<&str> {
+        self.got.get("reply")?.get("refused")?.as_str()
+    }
+
     /// What the task used. Its fuel and host calls are the same in every run.
     pub fn usage(&self) -> &Usage {
         &self.usage

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn no_line_of_many_values_is_longer_than_its_width() {
-        let items: Vec<_> = (0..40).map(|n| json!({"n": n, "ü": [n; 20]})).collect();
+        let items: Vec<_> = (0..40).map(|n| json!({"n": n, "ü": vec![n; 20]})).collect();
         let text = pretty(&json!({ "items": items }), 4);
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
     }

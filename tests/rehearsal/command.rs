@@ -200,6 +200,23 @@ fn a_recorded_case_passes_and_is_recorded_to_the_same_bytes_again() {
 }
 
 #[test]
+fn what_is_refused_is_not_recorded() {
+    let folder = scratch("refused");
+    let neuron = beside(&folder, "orchestrator");
+    test(&neuron, &["--record", "first"]).is(
+        &folder,
+        &expect![[r#"
+            exit 3
+            --- stdout
+            --- stderr
+            error: FOLDER/orchestrator.wasm was refused: the component imports `soma:neuron/orchestration@0.1.0`, which is not granted; grant `orchestration` or build it without
+            help: write a case with the `grants` that it needs and run it with `--update`
+        "#]],
+    );
+    assert!(!folder.join("cases/first.json").exists());
+}
+
+#[test]
 fn an_update_changes_what_is_expected_and_nothing_else() {
     let folder = scratch("updated");
     let neuron = beside(&folder, "generator");
@@ -285,6 +302,11 @@ fn all_that_is_wrong_with_case_files_is_told_before_anything_runs() {
     fs::write(folder.join("cases/a.json"), "{\"input\": 1}").unwrap();
     fs::write(folder.join("cases/b.json"), "{\n\"input\": {}\n}").unwrap();
     fs::write(folder.join("cases/c.json"), "{").unwrap();
+    fs::write(
+        folder.join("cases/d.json"),
+        "{\"input\": {}, \"expect\": {}}",
+    )
+    .unwrap();
     test(&neuron, &[]).is(
         &folder,
         &expect![[r#"
@@ -295,6 +317,8 @@ fn all_that_is_wrong_with_case_files_is_told_before_anything_runs() {
             FOLDER/cases/b.json: nothing is expected
               `--update` writes down what comes
             FOLDER/cases/c.json:1:1: is no JSON: EOF while parsing an object
+            FOLDER/cases/d.json: nothing is expected
+              `--update` writes down what comes
         "#]],
     );
 }
@@ -334,7 +358,7 @@ fn without_cases_or_a_component_it_says_what_to_do() {
     }
     fs::write(
         folder.join("cases/a.json"),
-        "{\"input\": {}, \"expect\": {}}",
+        "{\"input\": {}, \"expect\": {\"calls\": []}}",
     )
     .unwrap();
     fs::write(&neuron, b"\0asm\x01\0\0\0").unwrap();

@@ -57,7 +57,7 @@ fn a_fault_of_a_binding_strikes_at_every_use_or_at_one() {
         steps(),
         with(json!([{"binding": "notes", "fails": "quota"}])),
     );
-    assert_eq!(notes(&run), [json!(""); 0]);
+    assert!(notes(&run).is_empty());
     assert_eq!(
         said(&run)[2]["error"]["message"],
         json!("engram quota used up: as the case says")
@@ -107,7 +107,7 @@ fn stop_at_a_call_ends_the_task_before_the_call_does_anything() {
 
     let undone = played(steps(), with(json!([{"call": 2, "ends": "rollback"}])));
     assert_eq!(got(&undone)["reply"], json!({"stopped": true}));
-    assert_eq!(notes(&undone), [json!(""); 0]);
+    assert!(notes(&undone).is_empty());
     assert_eq!(undone.usage().fuel, stopped.usage().fuel);
 }
 
@@ -213,7 +213,7 @@ fn through_a_binding_to_read_nothing_is_written() {
         said(&run)[0]["error"]["message"],
         json!("engram access denied: neuron `puppet` may only read through the binding `notes`")
     );
-    assert_eq!(notes(&run), [json!(""); 0]);
+    assert!(notes(&run).is_empty());
     let run = played(
         json!([write("lost")]),
         json!({"engrams": {"a": {}, "b": {}}}),

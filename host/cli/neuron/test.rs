@@ -163,6 +163,11 @@ fn record(args: &Args, component: &Path, folder: &Path, name: &str) -> Result<Ex
     let run = rehearsal(component)?
         .run(&case)
         .map_err(|error| failed(component, error))?;
+    if let Some(words) = run.refusal() {
+        let message = format!("{} was refused: {words}", component.display());
+        return Err(Failed::new(Exit::Input, message)
+            .advise("write a case with the `grants` that it needs and run it with `--update`"));
+    }
     fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
     write(&path, &case.with_expectation(&run.expectation()))?;
     let told = if args.json {
