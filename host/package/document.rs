@@ -230,8 +230,11 @@ impl Document {
         }
         Problems::unless_any(wrong, ())?;
         // Whatever a schema cannot say is told here, one at a time.
-        serde_json::from_value(self.value.clone())
-            .map_err(|error| Problems(vec![self.told("", true, error)]))
+        serde_path_to_error::deserialize(self.value.clone()).map_err(|error| {
+            let keys: Vec<_> = error.path().iter().map(ToString::to_string).collect();
+            let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+            Problems(vec![self.problem(&keys, error.inner())])
+        })
     }
 
     fn explain(
