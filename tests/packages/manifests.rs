@@ -73,7 +73,7 @@ files = { "../up" = "read" }
 fn what_has_the_right_form_and_still_makes_no_sense_has_a_place_too() {
     told(
         "id = \"a\"\nversion = \"1.0.0\"\n[grants]\nhttp = [\"http://a\", \"http://a:0\"]\n",
-        &expect![[r#"neuron.toml:4:1: grants.http."[1]": 0 is no port"#]],
+        &expect!["neuron.toml:4:21: grants.http.1: 0 is no port"],
     );
 }
 
