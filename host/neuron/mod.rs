@@ -10,6 +10,7 @@ pub mod contract;
 mod control;
 mod engine;
 pub mod environment;
+mod grants;
 mod guest;
 mod invocation;
 mod lane;
@@ -32,10 +33,14 @@ pub use self::{
     cache::Digest,
     control::TaskControl,
     engine::Metering,
+    grants::{
+        FileAccess, Folder, Grants, HttpRule, HttpScheme, Interface, InvalidHttpRule, Randomness,
+        Time, UnknownInterface, Wasi,
+    },
     invocation::{Surroundings, TaskInput},
     limits::Limits,
     outcome::{End, Ended, Reply, Usage},
-    plugin::{Grants, Interface, LoadError, Plugin, UnknownInterface},
+    plugin::{LoadError, Plugin},
 };
 use self::{cache::CodeCache, engine::Pulse, lane::SlowLane};
 

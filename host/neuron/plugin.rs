@@ -1,7 +1,7 @@
 //! Loading a component: what it asks for against what it is granted, in words,
 //! before any of its code runs.
 
-use std::{collections::BTreeSet, fmt, io::Read, path::Path, str::FromStr, sync::Arc};
+use std::{fmt, io::Read, path::Path, sync::Arc};
 
 use wasmtime::{
     Engine,
@@ -14,103 +14,9 @@ use super::{
     cache::Digest,
     contract::{self, OrchestratorPre},
     engine::Metering,
+    grants::{Grants, Interface},
     guest::Guest,
 };
-
-/// An interface of the contract that a neuron may import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Interface {
-    /// Shared memory, through bindings.
-    Engram,
-    /// Emission of cognition signals.
-    Synapse,
-    /// Starting and stopping other neurons.
-    Orchestration,
-    /// Time.
-    Clock,
-    /// Log lines.
-    Log,
-    /// Randomness.
-    Random,
-}
-
-impl Interface {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Engram,
-        Self::Synapse,
-        Self::Orchestration,
-        Self::Clock,
-        Self::Log,
-        Self::Random,
-    ];
-
-    /// The name in the contract.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Engram => "engram",
-            Self::Synapse => "synapse",
-            Self::Orchestration => "orchestration",
-            Self::Clock => "clock",
-            Self::Log => "log",
-            Self::Random => "random",
-        }
-    }
-}
-
-impl FromStr for Interface {
-    type Err = UnknownInterface;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|interface| interface.name() == name)
-            .ok_or_else(|| UnknownInterface(name.to_owned()))
-    }
-}
-
-/// A grant by a name that the contract does not have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no grant; there are engram, synapse, orchestration, clock, log and random")]
-pub struct UnknownInterface(String);
-
-/// What an operator lets a neuron import.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grants(BTreeSet<Interface>);
-
-impl Grants {
-    /// Nothing at all: the component must be pure computation.
-    pub fn none() -> Self {
-        Self(BTreeSet::new())
-    }
-
-    /// Adds a grant.
-    #[must_use]
-    pub fn with(mut self, interface: Interface) -> Self {
-        self.0.insert(interface);
-        self
-    }
-
-    /// Takes a grant away.
-    #[must_use]
-    pub fn without(mut self, interface: Interface) -> Self {
-        self.0.remove(&interface);
-        self
-    }
-
-    /// Whether `interface` is granted.
-    pub fn has(&self, interface: Interface) -> bool {
-        self.0.contains(&interface)
-    }
-}
-
-impl Default for Grants {
-    /// The world `neuron`: everything but orchestration. Engrams are reached
-    /// through bindings only, of which there are none until they are given.
-    fn default() -> Self {
-        Self(Interface::ALL.into()).without(Interface::Orchestration)
-    }
-}
 
 /// Why a component was refused.
 #[derive(Debug, thiserror::Error)]
