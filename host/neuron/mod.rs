@@ -17,6 +17,7 @@ mod lane;
 mod limits;
 mod outcome;
 mod plugin;
+mod wasi;
 
 use std::{
     path::{Path, PathBuf},

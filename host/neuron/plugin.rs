@@ -14,8 +14,9 @@ use super::{
     cache::Digest,
     contract::{self, OrchestratorPre},
     engine::Metering,
-    grants::{Grants, Interface},
+    grants::{Grants, Interface, Randomness, Time},
     guest::Guest,
+    wasi,
 };
 
 /// Why a component was refused.
@@ -61,6 +62,36 @@ pub enum LoadError {
         /// The grant that is missing.
         interface: Interface,
     },
+    /// WASI without leave.
+    #[error(
+        "the component imports `{0}`, which is not granted; grant `wasi` (without folders, \
+         environment and http rules it reaches none) or build it without"
+    )]
+    WasiNotGranted(String),
+    /// WASI's HTTP without leave, or with leave for no request at all.
+    #[error(
+        "the component imports `{0}`, which is not granted; grant `http` with a rule for each \
+         host that it may reach, or build it without"
+    )]
+    HttpNotGranted(String),
+    /// Another WASI.
+    #[error("the component imports `{0}`; of WASI this host offers 0.2")]
+    WasiVersion(String),
+    /// A granted folder that cannot be had.
+    #[error("the folder {host} cannot be granted as `{guest}`: {why}")]
+    Folder {
+        /// On the host, as given.
+        host: String,
+        /// As the guest would see it.
+        guest: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A granted environment variable that no environment can hold.
+    #[error(
+        "`{0}` and its value cannot be granted as environment variable: a name has no `=`, neither has a NUL"
+    )]
+    Variable(String),
     /// Built for another contract version.
     #[error(
         "the component was built for {PACKAGE}@{needed} (its `{name}`), this host offers {offered}; \
@@ -108,6 +139,9 @@ pub struct Plugin {
     digest: Digest,
     imports: Vec<String>,
     size: u64,
+    time: Time,
+    randomness: Randomness,
+    wasi: Option<Arc<wasi::Prepared>>,
 }
 
 impl fmt::Debug for Plugin {
@@ -141,6 +175,18 @@ impl Plugin {
     /// Bytes of the component file.
     pub fn size_bytes(&self) -> u64 {
         self.size
+    }
+
+    pub(super) fn time(&self) -> Time {
+        self.time
+    }
+
+    pub(super) fn randomness(&self) -> Randomness {
+        self.randomness
+    }
+
+    pub(super) fn wasi(&self) -> Option<&Arc<wasi::Prepared>> {
+        self.wasi.as_ref()
     }
 
     pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
@@ -204,6 +250,9 @@ impl Plugin {
             digest,
             imports,
             size,
+            time: grants.time(),
+            randomness: grants.randomness(),
+            wasi: grants.wasi().map(wasi::Prepared::new).transpose()?,
         }))
     }
 }
@@ -236,6 +285,9 @@ fn linker(engine: &Engine, grants: &Grants) -> wasmtime::Result<Linker<Guest>> {
             }
         }
     }
+    if let Some(granted) = grants.wasi() {
+        wasi::link(&mut linker, granted)?;
+    }
     Ok(linker)
 }
 
@@ -247,6 +299,9 @@ fn of_contract(name: &str) -> Option<(&str, &str)> {
 }
 
 fn check_import(name: &str, grants: &Grants) -> Result<(), LoadError> {
+    if let Some(name) = name.strip_prefix("wasi:") {
+        return wasi::check_import(name, grants);
+    }
     let unknown = || LoadError::UnknownImport(name.to_owned());
     let (interface, version) = of_contract(name).ok_or_else(unknown)?;
     check_version(name, version)?;
