@@ -33,17 +33,16 @@ pub use self::{
     baseline::Baseline,
     control::TaskControl,
     engine::Metering,
-    grants::{
-        FileAccess, Folder, Grants, HttpRule, HttpScheme, Interface, InvalidHttpRule, Randomness,
-        Time, UnknownInterface, Wasi,
-    },
+    grants::{Folder, Grants, Interface, UnknownInterface, Wasi},
     invocation::{Surroundings, TaskInput},
     limits::Limits,
     outcome::{End, Ended, Reply, Usage},
     plugin::{LoadError, Plugin},
 };
 use self::{cache::CodeCache, engine::Pulse, lane::SlowLane};
-use crate::package::Digest;
+pub use crate::package::{
+    Digest, FileAccess, HttpRule, HttpScheme, InvalidHttpRule, Randomness, Time,
+};
 
 /// Settings of a sandbox.
 #[derive(Clone, Debug)]

@@ -13,11 +13,11 @@ use super::{
     SandboxError,
     contract::{self, OrchestratorPre},
     engine::Metering,
-    grants::{Grants, Interface, Randomness, Time},
+    grants::{Grants, Interface},
     guest::Guest,
     wasi,
 };
-use crate::package::Digest;
+use crate::package::{Digest, Randomness, Time};
 
 /// Why a component was refused.
 #[derive(Debug, thiserror::Error)]

@@ -175,23 +175,56 @@ pub enum FileAccess {
     ReadWrite,
 }
 
-/// The time that a neuron sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Which time a neuron sees, through the contract and through WASI alike. The
+/// limit on its wall time is the host's clock in either case.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
-pub enum ClockKind {
-    /// The host's.
+pub enum Time {
+    /// The host's clock.
+    #[default]
     Wall,
-    /// Begins with the task and moves only by the neuron's own sleeps.
+    /// A clock of the task's own: it starts at the time in the trace's id
+    /// (1970 for an id that holds none), moves by the task's own sleeps alone,
+    /// and these end at once. The same trace id gives the same times.
     Virtual,
 }
 
-/// The randomness that a neuron sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Where a neuron's randomness comes from, through the contract and through
+/// WASI alike.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
-pub enum RandomKind {
-    /// The host's.
+pub enum Randomness {
+    /// The host's source.
+    #[default]
     System,
-    /// The same for the same task.
+    /// A stream of the task's own, seeded by its trace id, neuron id, attempt
+    /// and input: the same task draws the same numbers. Never for secrets.
     Seeded,
 }
 
@@ -207,10 +240,10 @@ pub struct Requests {
     pub synapse: Vec<Emission>,
     /// The time that it needs to see.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub clock: Option<ClockKind>,
+    pub clock: Option<Time>,
     /// The randomness that it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub random: Option<RandomKind>,
+    pub random: Option<Randomness>,
     /// Log lines on the task's trace.
     #[serde(skip_serializing_if = "is_false")]
     pub log: bool,

@@ -17,8 +17,8 @@ pub use self::{
     document::{Document, Place, Problem, Problems, schema_of},
     http::{HttpRule, HttpScheme, InvalidHttpRule},
     manifest::{
-        Binding, BindingAccess, ClockKind, Emission, FileAccess, Language, Manifest, RandomKind,
-        Requests, SchemaFiles, Wishes, is_name,
+        Binding, BindingAccess, Emission, FileAccess, Language, Manifest, Randomness, Requests,
+        SchemaFiles, Time, Wishes, is_name,
     },
     quantity::{Size, Span, duration, size},
     section::{Package, PackageError, Schemas, embed},

@@ -17,7 +17,6 @@ pub(super) use self::own::OwnTime;
 use super::{
     contract::{clock, log, random, types},
     environment::{Environment, LogLevel, LogRecord},
-    grants::{Randomness, Time},
     invocation::TaskInput,
     limits::{Limiter, Limits},
     outcome::End,
@@ -26,6 +25,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Random},
+    package::{Randomness, Time},
     signal::Object,
 };
 

@@ -19,10 +19,8 @@ use serde_json::Value;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
 use crate::{
-    neuron::{
-        environment::{Environment, LogLevel, LogRecord},
-        grants::{HttpRule, HttpScheme},
-    },
+    neuron::environment::{Environment, LogLevel, LogRecord},
+    package::{HttpRule, HttpScheme},
     signal::Object,
 };
 

@@ -39,10 +39,11 @@ use self::{
 };
 use super::{
     environment::{Environment, LogLevel},
-    grants::{FileAccess, Grants, HttpRule, Wasi},
+    grants::{Grants, Wasi},
     guest::Guest,
     plugin::LoadError,
 };
+use crate::package::{FileAccess, HttpRule};
 
 /// Resources of WASI that a task may hold at a time: descriptors, streams,
 /// pollables, headers.
