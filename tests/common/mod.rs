@@ -33,7 +33,7 @@ pub use gate::Gate;
 pub use tap::Tap;
 
 /// Longer than any test takes: a wait that fails says so instead of hanging.
-const WATCHDOG: Duration = Duration::from_secs(120);
+pub const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// A timeout that is never reached.
 pub const LONG: Duration = Duration::from_secs(86_400);
