@@ -116,6 +116,28 @@ fn log_lines_go_to_standard_error_from_warnings_on_or_as_asked() {
 }
 
 #[test]
+fn a_task_logs_so_much_and_is_told_once_that_the_rest_is_dropped() {
+    let steps = json!([
+        {"repeat": {"times": 600, "steps": [{"log": "x".repeat(8_000)}]}},
+        {"panic": "the last words"}
+    ]);
+    let run = puppet(&steps, ["-v"]);
+    let lines: Vec<_> = run.stderr.lines().collect();
+    let [shown @ .., warning, error] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    // Each line is charged its text, its fields `{}` and 128 bytes.
+    assert_eq!(shown.len(), (4 << 20) / (8_000 + 2 + 128));
+    assert!(shown.iter().all(|line| line.contains("INFO neuron: xxx")));
+    expect![[r#"
+        WARN neuron: the task has written its 4194304 bytes of log; what follows is dropped trace=trc_.. tenant="cli" neuron="puppet" fields="{}"
+    "#]]
+    .assert_eq(masked(warning).trim_start());
+    assert!(error.starts_with("error: NEURON_PANIC"), "{error}");
+    assert!(error.contains("the last words"), "{error}");
+}
+
+#[test]
 fn without_a_cache_folder_neurons_are_compiled_each_time() {
     let mut command = command();
     let command = command.env_remove("XDG_CACHE_HOME").env_remove("HOME");
