@@ -147,6 +147,10 @@ fn scenarios_come_in_their_order_each_under_its_title() {
         run.stdout
             .contains("exhausted after 3 drafts, the last one is the best effort")
     );
+    assert!(
+        run.stdout
+            .ends_with("\n\nEvery promise of these scenarios held.\n")
+    );
 }
 
 #[test]
@@ -191,6 +195,7 @@ fn a_promise_that_does_not_hold_is_named_and_makes_the_exit_code_1() {
     let asked = ["--scenario", "5", "--neurons", folder];
     let run = end(&mut command(&asked));
     assert_eq!(run.exit, 1, "{}", run.stdout);
+    assert!(!run.stdout.contains("held"), "{}", run.stdout);
     let broken = "expected the improving writer's end to be Completed, found Failed";
     assert!(
         run.stdout.contains(&format!("   FAILED: {broken}\n")),
