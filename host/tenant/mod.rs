@@ -4,12 +4,14 @@
 //! Knows quotas and fair turns; knows no trace, route or flow.
 
 mod admission;
+mod input;
 mod quota;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, RwLock};
 
+pub(crate) use self::input::HeldInput;
 use self::quota::{FuelBucket, Held as HeldBytes};
 pub use self::{
     admission::{Admission, Overloaded, Permit, Waiting},
@@ -28,6 +30,7 @@ pub struct Tenant {
     memory: HeldBytes,
     store: HeldBytes,
     journal: HeldBytes,
+    inputs: HeldBytes,
     fuel: Option<Mutex<FuelBucket>>,
     clock: Clock,
     engrams: RwLock<BTreeMap<Arc<str>, Arc<dyn Engram>>>,
@@ -66,6 +69,7 @@ impl Tenant {
             memory: HeldBytes::new(quotas.memory_bytes),
             store: HeldBytes::new(quotas.store_bytes),
             journal: HeldBytes::new(quotas.journal_bytes),
+            inputs: HeldBytes::new(quotas.input_bytes),
             fuel: quotas
                 .fuel_per_second
                 .map(|rate| Mutex::new(FuelBucket::new(rate, clock.monotonic()))),
@@ -114,6 +118,11 @@ impl Tenant {
     /// Bytes that its open journals hold.
     pub fn journal_held(&self) -> u64 {
         self.journal.held()
+    }
+
+    /// Bytes of the inputs of its tasks that wait or run.
+    pub fn inputs_held(&self) -> u64 {
+        self.inputs.held()
     }
 
     fn queue(&self) -> &admission::Queue {
