@@ -12,6 +12,8 @@ mod common;
 mod inputs;
 #[path = "tenants/nested.rs"]
 mod nested;
+#[path = "tenants/removal.rs"]
+mod removal;
 
 use std::{pin::pin, time::Duration};
 

@@ -195,6 +195,9 @@ pub enum DispatchError {
     /// The host is shutting down.
     #[error("the host is shutting down")]
     ShutDown,
+    /// The tenant is no more.
+    #[error("tenant `{0}` was removed from this host")]
+    Removed(Arc<str>),
     /// Tasks that start tasks that start tasks.
     #[error("a task may start tasks at most {0} levels deep")]
     TooDeep(u32),
@@ -278,6 +281,9 @@ impl Core {
         if self.closed.load(Ordering::Acquire) {
             return Err(DispatchError::ShutDown);
         }
+        if tenant.traces.is_closed() {
+            return Err(tenant.removed());
+        }
         let neuron = tenant.route(&dispatch.target)?;
         let bytes = dispatch.input_bytes();
         let input = match dispatch.input {
@@ -341,6 +347,7 @@ impl Core {
                 Err(Refused::Stopped) => {
                     return Err(DispatchError::Stopped(worker.task.trace_id.clone()));
                 }
+                Err(Refused::Removed) => return Err(worker.tenant.removed()),
                 Err(Refused::TooManyChildren) => {
                     return Err(DispatchError::TooManyTraces(MAX_CHILDREN));
                 }

@@ -225,7 +225,9 @@ fn refusal(error: DispatchError) -> wit::OrchestrationError {
     let text = error.to_string();
     match error {
         DispatchError::Unroutable { .. } => wit::OrchestrationError::Unroutable(text),
-        DispatchError::Stopped(_) => wit::OrchestrationError::Denied(text),
+        DispatchError::Stopped(_) | DispatchError::Removed(_) => {
+            wit::OrchestrationError::Denied(text)
+        }
         DispatchError::Overloaded(_)
         | DispatchError::TooManyTraces(_)
         | DispatchError::ShutDown => wit::OrchestrationError::Overloaded(text),
