@@ -14,6 +14,8 @@ mod bounds;
 #[path = "sandbox/cache.rs"]
 mod cache;
 mod common;
+#[path = "sandbox/refusals.rs"]
+mod refusals;
 
 use std::{
     fmt::Write as _,

@@ -15,11 +15,11 @@ use std::{
 use serde_json::Value;
 
 use self::report::Report;
-use super::{Exit, Failed, args, log, paths};
+use super::{Exit, Failed, args, log, start};
 use crate::{
-    Host, HostError,
+    Host,
     engram::{Engram, MemoryEngram, VectorEngram},
-    neuron::{Grants, Interface, Limits, LoadError, Plugin, SandboxError},
+    neuron::{Grants, Interface, Limits, LoadError, Plugin},
     orchestration::{Access, Answer, Dispatch, Neuron, TenantHandle},
     signal::Object,
     tenant::Quotas,
@@ -158,7 +158,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     log::start(args.verbose)?;
     let input = args.input()?;
     args.check_engrams()?;
-    let host = start_host()?;
+    let host = start::host(|| Host::builder().instances(64))?;
     let plugin = host
         .load_file(&args.component, &args.grants())
         .map_err(|error| refused(&args.component, &error))?;
@@ -262,23 +262,6 @@ impl Args {
             )
         })
     }
-}
-
-/// A small host with the code cache, or without where there can be none.
-fn start_host() -> Result<Host, Failed> {
-    let builder = || Host::builder().instances(64);
-    let cached = match paths::code_cache() {
-        Some(directory) => builder().code_cache(directory).build(),
-        None => builder().build(),
-    };
-    let host = match cached {
-        Err(HostError::Sandbox(SandboxError::Cache(error))) => {
-            tracing::warn!(%error, "compiled code is not kept");
-            builder().build()
-        }
-        other => other,
-    };
-    host.map_err(|error| Failed::new(Exit::Host, error))
 }
 
 /// The limit on the task ends it in time and tells what it used: the wait for

@@ -189,7 +189,11 @@ impl Plugin {
         self.wasi.as_ref()
     }
 
-    pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    /// The bytes of a component file, at most [`Plugin::MAX_BYTES`].
+    ///
+    /// # Errors
+    /// When it cannot be read or is larger.
+    pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         let unreadable = |source| LoadError::Read {
             path: path.display().to_string(),
             source,

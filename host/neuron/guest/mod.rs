@@ -50,6 +50,9 @@ pub(super) struct Guest {
     host_call_limit: u64,
     host_call_bytes: usize,
     json_bytes: usize,
+    log_limit: usize,
+    /// Bytes that the log may still take; none once a line was dropped.
+    log_left: Option<usize>,
     table: ResourceTable,
 }
 
@@ -81,6 +84,8 @@ impl Guest {
             host_call_limit: limits.host_calls,
             host_call_bytes: limits.host_call_bytes,
             json_bytes: limits.json_bytes,
+            log_limit: limits.log_bytes,
+            log_left: Some(limits.log_bytes),
             table,
         }
     }
@@ -137,7 +142,28 @@ impl Guest {
         self.random().fill(&mut bytes);
         Ok(bytes)
     }
+
+    /// Hands on a line of so many bytes, or says once that no more are.
+    fn write_line(&mut self, record: LogRecord, bytes: usize) {
+        let Some(left) = self.log_left else { return };
+        self.log_left = left.checked_sub(bytes.saturating_add(LOG_LINE_BYTES));
+        if self.log_left.is_some() {
+            self.environment.log(record);
+            return;
+        }
+        self.environment.log(LogRecord {
+            level: LogLevel::Warn,
+            message: format!(
+                "the task has written its {} bytes of log; what follows is dropped",
+                self.log_limit
+            ),
+            fields: Object::new(),
+        });
+    }
 }
+
+/// What a line of the log takes beside its text: time, trace, tenant, neuron.
+const LOG_LINE_BYTES: usize = 128;
 
 /// A JSON text has at most one value in so many of the bytes that it may have:
 /// a value costs the host some 100 bytes whatever its text is.
@@ -235,6 +261,7 @@ impl log::Host for Guest {
     ) -> wasmtime::Result<()> {
         self.enter()?;
         message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
+        let bytes = message.len() + fields.len().min(LogRecord::MAX_BYTES);
         let record = LogRecord {
             level: match level {
                 log::Level::Trace => LogLevel::Trace,
@@ -252,7 +279,7 @@ impl log::Host for Guest {
         if record.is_panic() {
             self.panic = Some(record.message.clone());
         }
-        self.environment.log(record);
+        self.write_line(record, bytes);
         Ok(())
     }
 }
