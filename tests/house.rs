@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The rooms, lowest first.
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 13] = [
     "signal",
     "clock",
     "synapse",
@@ -26,6 +26,8 @@ const ROOMS: [&str; 11] = [
     "orchestration",
     "flow",
     "host",
+    "registry",
+    "deployment",
     "cli",
 ];
 

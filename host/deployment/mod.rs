@@ -150,9 +150,10 @@ impl Deployment {
     /// Everything that is wrong with any of them.
     pub fn check(&self, host: &Host, registry: &Registry) -> Result<Checked, Problems> {
         let ready = self.ready(host, registry, &Running::default())?;
-        let warnings = ready.iter().flat_map(|one| one.warnings.clone());
+        let mut warnings: Vec<_> = ready.iter().flat_map(|one| one.warnings.clone()).collect();
+        warnings.sort_by_key(|warning| warning.place);
         Ok(Checked {
-            warnings: warnings.collect(),
+            warnings,
             neurons: ready.iter().map(|one| one.summary()).collect(),
         })
     }

@@ -106,15 +106,12 @@ impl Asked<'_> {
         warnings.extend(unasked.iter().map(|one| self.mismatch(one.clone())));
         let bind = self.bindings(manifest, &mut wrong, &mut warnings);
         let limits = self.limits(manifest, &mut warnings);
-        let granted = resolved.grants(&self.table.grants, self.document.folder());
-        let grants = match granted {
-            Ok(grants) if wrong.is_empty() => grants,
-            Ok(_) => return Err(wrong),
-            Err(mismatch) => {
-                wrong.push(self.mismatch(mismatch));
-                return Err(wrong);
-            }
-        };
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let grants = resolved
+            .grants(&self.table.grants, self.document.folder())
+            .map_err(|mismatch| vec![self.mismatch(mismatch)])?;
         let plugin = match known {
             Some(known) if known.runs(&package.digest, &grants) => Arc::clone(&known.plugin),
             _ => self.load(host, &wasm, &grants)?,
