@@ -15,6 +15,7 @@
 //! | [`orchestration`] | traces, dispatch, retry, STOP, rollback |
 //! | [`flow`] | neurons strung together by named routes |
 //! | [`host`] | wires them together |
+//! | [`registry`] | components to and from OCI registries, and the local store |
 //!
 //! Start with [`Host::builder`].
 
@@ -25,6 +26,7 @@ pub mod flow;
 pub mod host;
 pub mod neuron;
 pub mod orchestration;
+pub mod registry;
 pub mod signal;
 pub mod synapse;
 pub mod tenant;

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The rooms, lowest first.
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 11] = [
     "signal",
     "clock",
     "synapse",
@@ -25,6 +25,7 @@ const ROOMS: [&str; 10] = [
     "orchestration",
     "flow",
     "host",
+    "registry",
     "cli",
 ];
 
@@ -211,6 +212,13 @@ fn only_the_neuron_room_names_the_engine() {
 }
 
 #[test]
+fn only_the_registry_room_speaks_http_to_registries() {
+    let found = holding(&["reqwest::", "use reqwest", "http_auth::"], &["registry"]);
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(!holding(&["reqwest::"], &[]).is_empty());
+}
+
+#[test]
 fn no_room_but_the_clock_reads_the_time_or_draws_at_random() {
     let sources_of_time = [
         "SystemTime",
@@ -244,6 +252,8 @@ fn json_text_exists_only_at_the_edges() {
         "orchestration/context.rs",
         // Flow documents and checkpoints are files.
         "flow",
+        // Manifests on the registries' wire, and the file of credentials.
+        "registry",
         // People and their files.
         "cli",
     ];

@@ -47,6 +47,35 @@ impl std::fmt::Display for Digest {
     }
 }
 
+/// A text that is no [`Digest`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is `sha256:` and 64 lower-case hexadecimal digits")]
+pub struct NoDigest;
+
+impl std::str::FromStr for Digest {
+    type Err = NoDigest;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix("sha256:").ok_or(NoDigest)?;
+        let nibble = |digit: u8| match digit {
+            b'0'..=b'9' => Ok(digit - b'0'),
+            b'a'..=b'f' => Ok(digit - b'a' + 10),
+            _ => Err(NoDigest),
+        };
+        let mut bytes = [0; 32];
+        let (pairs, []) = digits.as_bytes().as_chunks::<2>() else {
+            return Err(NoDigest);
+        };
+        if pairs.len() != bytes.len() {
+            return Err(NoDigest);
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

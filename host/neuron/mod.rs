@@ -29,7 +29,7 @@ use wasmtime::{Engine, component::Component};
 
 pub use self::{
     baseline::Baseline,
-    cache::Digest,
+    cache::{Digest, NoDigest},
     control::TaskControl,
     engine::Metering,
     invocation::{Surroundings, TaskInput},
