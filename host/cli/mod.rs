@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod exit;
 mod log;
+mod neuron;
 mod paths;
 mod run;
 mod silent;
@@ -29,6 +30,8 @@ enum Verb {
     Demo(demo::Args),
     /// Run one task on any neuron component and show reply and cost.
     Run(run::Args),
+    /// Push components to registries and pull them from there.
+    Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),
 }
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
     let done = match cli.verb {
         Verb::Demo(args) => demo::main(&args),
         Verb::Run(args) => run::main(&args),
+        Verb::Neuron(args) => neuron::main(&args),
         Verb::Bench(args) => bench::main(&args),
     };
     match done {
