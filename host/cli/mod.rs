@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod exit;
 mod log;
+mod neuron;
 mod paths;
 mod run;
 mod silent;
@@ -36,6 +37,8 @@ enum Verb {
     Check(check::Args),
     /// Run a deployment: tasks as JSON lines in, answers as JSON lines out.
     Up(up::Args),
+    /// Push components to registries and pull them from there.
+    Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),
 }
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::main(&args),
         Verb::Check(args) => check::main(&args),
         Verb::Up(args) => up::main(&args),
+        Verb::Neuron(args) => neuron::main(&args),
         Verb::Bench(args) => bench::main(&args),
     };
     match done {

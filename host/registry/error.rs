@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::reference::Reference;
-use crate::neuron::Digest;
+use crate::package::Digest;
 
 /// Why a push or a pull did not happen. No message holds credentials, and what
 /// a registry says is cut short and freed of control characters.
@@ -41,14 +41,27 @@ pub enum RegistryError {
         /// Digest that it has.
         actual: Digest,
     },
-    /// Bytes are not those that their digest promises.
+    /// Bytes of a registry are not those that their digest promises.
     #[error("{what} is damaged: its digest is {actual} and should be {expected}")]
     Damaged {
-        /// Manifest or component, and where it came from.
+        /// Manifest or component, and of which reference.
         what: String,
         /// By name.
         expected: Digest,
         /// By content.
+        actual: Digest,
+    },
+    /// A file of the local store has changed.
+    #[error(
+        "the stored file {} is damaged: its digest is {actual} and should be {expected}",
+        path.display()
+    )]
+    StoreDamaged {
+        /// The file.
+        path: PathBuf,
+        /// By its name.
+        expected: Digest,
+        /// By its content.
         actual: Digest,
     },
     /// An artifact that holds no single component.

@@ -96,13 +96,10 @@ impl Applicant<'_> {
     ) -> Result<HeaderValue, RegistryError> {
         let mut url = self.realm(realm)?;
         let host = authority(&url);
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(service) = service {
-                query.append_pair("service", service);
-            }
-            query.append_pair("scope", &self.scope);
-        }
+        let service = service.map(|service| ("service", service));
+        url.query_pairs_mut()
+            .extend_pairs(service)
+            .append_pair("scope", &self.scope);
         let mut ask = Ask::new(Method::GET, url);
         if let Some(login) = self.login {
             let value = basic(login).ok_or_else(|| self.refused())?;

@@ -35,7 +35,7 @@ pub use self::{
 };
 use crate::{
     clock::{Clock, Random},
-    neuron::Digest,
+    package::Digest,
 };
 
 /// How registries are used. The default asks any of them over TLS, without

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use crate::neuron::Digest;
+use crate::package::Digest;
 
 /// The name of a component in a registry.
 ///

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     clock::{Clock, Random},
-    neuron::Digest,
     orchestration::{Backoff, RetryStrategy},
+    package::Digest,
 };
 
 /// What is to be done there.
@@ -114,7 +114,7 @@ impl<'a> Session<'a> {
     /// The manifest, and the media type that it came as. Its digest is checked
     /// where the reference has one.
     pub(super) async fn manifest(&self) -> Result<(Vec<u8>, Option<String>), RegistryError> {
-        let (body, media_type) = self.retrying(async || self.read_manifest().await).await?;
+        let (body, media_type) = self.retrying(|| self.read_manifest()).await?;
         if let Some(expected) = self.reference.digest() {
             check(
                 || format!("the manifest of {}", self.reference),
@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
 
     /// The bytes of a layer, as its digest says.
     pub(super) async fn layer(&self, layer: Layer) -> Result<Vec<u8>, RegistryError> {
-        let bytes = self.retrying(async || self.read_layer(layer).await).await?;
+        let bytes = self.retrying(|| self.read_layer(layer)).await?;
         check(
             || format!("the component of {}", self.reference),
             layer.digest,
@@ -168,7 +168,7 @@ impl<'a> Session<'a> {
 
     /// Brings bytes there, unless they are there.
     pub(super) async fn upload(&self, digest: Digest, bytes: Bytes) -> Result<(), RegistryError> {
-        self.retrying(async || self.send_blob(digest, bytes.clone()).await)
+        self.retrying(|| self.send_blob(digest, bytes.clone()))
             .await
     }
 
@@ -218,7 +218,7 @@ impl<'a> Session<'a> {
         manifest: &Bytes,
         digest: Digest,
     ) -> Result<(), RegistryError> {
-        self.retrying(async || self.send_manifest(manifest.clone(), digest).await)
+        self.retrying(|| self.send_manifest(manifest.clone(), digest))
             .await
     }
 
@@ -347,10 +347,10 @@ impl<'a> Session<'a> {
     }
 
     /// Does a step again, a few times, when what stopped it may pass.
-    async fn retrying<T>(
-        &self,
-        step: impl AsyncFn() -> Result<T, RegistryError>,
-    ) -> Result<T, RegistryError> {
+    async fn retrying<T, F>(&self, step: impl Fn() -> F) -> Result<T, RegistryError>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
         let patience = patience();
         let mut attempt = 1;
         loop {

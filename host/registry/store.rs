@@ -79,8 +79,8 @@ impl Store {
         };
         let actual = Digest::of(&bytes);
         if actual != *digest {
-            return Err(RegistryError::Damaged {
-                what: format!("the stored file {}", path.display()),
+            return Err(RegistryError::StoreDamaged {
+                path,
                 expected: *digest,
                 actual,
             });
