@@ -265,6 +265,32 @@ fn a_task_has_so_many_connections_and_no_more() {
 }
 
 #[test]
+fn a_request_that_is_not_sent_keeps_no_more_than_it_needs() {
+    let long = |bytes: usize| "A".repeat(bytes);
+    let with_method = |method: &str| json!({"method": method, "url": "http://a.invalid/"});
+    let said = asked(
+        &["GET=http://b.invalid".to_owned()],
+        json!([
+            with_method(&long(64)),
+            with_method(&long(65)),
+            get(&format!("http://{}/", long(512))),
+            get(&format!("http://{}/", long(513))),
+            get(&format!("http://a.invalid/{}", long(65_534))),
+        ]),
+    );
+    assert_eq!(
+        said,
+        [
+            denied(),
+            error("InternalError"),
+            denied(),
+            error("HttpRequestUriInvalid"),
+            error("HttpRequestUriInvalid"),
+        ]
+    );
+}
+
+#[test]
 fn in_virtual_time_a_timer_does_not_overtake_a_reply() {
     let server = Server::start();
     let host = common::host();
