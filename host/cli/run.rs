@@ -36,6 +36,9 @@ Examples:
     soma run target/neurons/generator.wasm --engram calls --show-engrams \\
       --input '{\"question\": \"what is a saga?\"}'
 
+  A neuron that uses WASI, with one folder to read and one host to ask:
+    soma run neuron.wasm --dir ./data::/data --http https://api.example.org
+
 Log lines of the neuron go to standard error; SOMA_LOG filters them
 (for example SOMA_LOG=neuron=debug).
 
