@@ -14,6 +14,8 @@ mod common;
 mod engrams;
 #[path = "cli/errors.rs"]
 mod errors;
+#[path = "cli/grants.rs"]
+mod grants;
 #[path = "cli/input.rs"]
 mod input;
 #[path = "cli/refusals.rs"]
@@ -56,6 +58,15 @@ fn a_value_that_makes_no_sense_is_told_what_would() {
         ["--timeout=-1s", "--json"],
         ["--host-calls", "1.5"],
         ["--grant", "network"],
+        ["--dir", "data"],
+        ["--dir", "data::/data:w"],
+        ["--env", "LEVEL"],
+        ["--env=A=1", "--env=A=2"],
+        ["--http", "api.example.org"],
+        ["--http", "get=https://api.example.org"],
+        ["--http", "https://*.example.org"],
+        ["--clock", "fast"],
+        ["--trace", "mine"],
         ["--engram", "notes=disk"],
         ["--engram", "docs=vector:0"],
         ["--engram", ""],

@@ -437,7 +437,7 @@ fn what_is_no_reference_is_refused_and_a_password_in_it_not_repeated() {
         "#]]);
     user.pull("oci://a/b:1", &["--digest", "sha256:12"])
         .refuses(2, &expect![[r#"
-            error: invalid value 'sha256:12' for '--digest <sha256:HEX>': a digest is `sha256:` and 64 lower-case hexadecimal digits
+            error: invalid value 'sha256:12' for '--digest <sha256:HEX>': `sha256:12` is no digest: it is `sha256:` and 64 lower-case hexadecimal digits
 
             For more information, try '--help'.
         "#]]);

@@ -59,7 +59,7 @@ bind.notes = { engram = "nots", access = "read" }
         soma.toml:4:10: tenants."a b": "a b" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
         soma.toml:4:24: tenants."a b".engrams.docs: an engram of kind `vector` needs a dimension, for example `dimension = 16`
         soma.toml:7:23: tenants.acme.engrams.notes: only an engram of kind `vector` has a dimension
-        soma.toml:13:10: tenants.acme.neurons.echo.digest: `sha256:00` is no digest: write `sha256:` and 64 hexadecimal digits
+        soma.toml:13:10: tenants.acme.neurons.echo.digest: `sha256:00` is no digest: it is `sha256:` and 64 lower-case hexadecimal digits
         soma.toml:14:25: tenants.acme.neurons.echo.bind.notes.engram: tenant `acme` has no engram `nots`
           add:
           [tenants.acme.engrams.nots]

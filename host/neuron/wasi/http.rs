@@ -16,10 +16,23 @@ use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::Value;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView, default_send_request,
+    p2::{
+        add_only_http_to_linker_async,
+        bindings::http::types::{HostOutgoingRequest, Method, OutgoingRequest},
+    },
+};
 
 use crate::{
-    neuron::environment::{Environment, LogLevel, LogRecord},
+    neuron::{
+        environment::{Environment, LogLevel, LogRecord},
+        guest::Guest,
+    },
     package::{HttpRule, HttpScheme},
     signal::Object,
 };
@@ -31,8 +44,53 @@ const CONNECTIONS: usize = 16;
 /// Bytes of a request's body that wait in the host.
 const BODY_CHUNK: usize = 16 << 10;
 
+/// Bytes of a method or an authority that a request is given before it is sent;
+/// what lies beyond is refused like one that is malformed. Path and headers are
+/// bounded by `wasmtime-wasi-http` itself.
+const METHOD_BYTES: usize = 64;
+const AUTHORITY_BYTES: usize = 512;
+
+/// The interface whose functions [`link`] bounds, as `wasmtime-wasi-http` names
+/// it.
+const TYPES: &str = "wasi:http/types@0.2.12";
+
+/// Adds `wasi:http`.
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    choose_tls();
+    add_only_http_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: StoreContextMut<'_, Guest>,
+         (request, method): (Resource<OutgoingRequest>, Method)| {
+            let mut http = store.data_mut().http();
+            if matches!(&method, Method::Other(name) if name.len() > METHOD_BYTES) {
+                return Ok((Err(()),));
+            }
+            Ok((http.set_method(request, method)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut store: StoreContextMut<'_, Guest>,
+         (request, authority): (Resource<OutgoingRequest>, Option<String>)| {
+            let mut http = store.data_mut().http();
+            if authority
+                .as_ref()
+                .is_some_and(|name| name.len() > AUTHORITY_BYTES)
+            {
+                return Ok((Err(()),));
+            }
+            Ok((http.set_authority(request, authority)?,))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
 /// Chooses the cryptography of TLS, unless this process has chosen already.
-pub(super) fn choose_tls() {
+fn choose_tls() {
     // An error says that there is one.
     drop(rustls::crypto::ring::default_provider().install_default());
 }
@@ -224,5 +282,86 @@ impl<T> Future for Cuttable<T> {
             *slot = None;
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::sync::{atomic::AtomicBool, mpsc};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Tells that it was dropped.
+    struct Dropped(Arc<AtomicBool>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn waiting(connections: &Connections) -> (Cuttable<()>, Arc<AtomicBool>) {
+        let told = Arc::new(AtomicBool::new(false));
+        let dropped = Dropped(Arc::clone(&told));
+        let future = connections.cuttable(async move {
+            let _dropped = dropped;
+            std::future::pending::<()>().await;
+        });
+        (future, told)
+    }
+
+    #[test]
+    fn what_is_cut_is_dropped_when_the_cut_returns_and_never_ends() {
+        let connections = Connections::default();
+        let (mut future, dropped) = waiting(&connections);
+        assert!((&mut future).now_or_never().is_none());
+        assert!(!dropped.load(Ordering::SeqCst));
+        connections.cut();
+        assert!(dropped.load(Ordering::SeqCst));
+        assert!((&mut future).now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_cut_waits_for_what_is_being_polled() {
+        let connections = Connections::default();
+        let (inside, is_inside) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let (done, is_done) = mpsc::channel();
+        let future = connections.cuttable(async move {
+            inside.send(()).unwrap();
+            may_go_on.recv().unwrap();
+            done.send(()).unwrap();
+            std::future::pending::<()>().await;
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(move || future.now_or_never());
+            is_inside.recv().unwrap();
+            scope.spawn(move || go_on.send(()).unwrap());
+            connections.cut();
+            is_done.try_recv().unwrap();
+        });
+    }
+
+    #[test]
+    fn nothing_begins_after_the_cut() {
+        let connections = Connections::default();
+        connections.cut();
+        let (future, dropped) = waiting(&connections);
+        assert!(dropped.load(Ordering::SeqCst));
+        assert!(future.now_or_never().is_none());
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let connections = Connections::default();
+        let taken: Vec<_> = (0..CONNECTIONS).map(|_| connections.place()).collect();
+        assert!(taken.iter().all(Result::is_ok));
+        assert!(connections.place().is_err());
+        drop(taken);
+        assert!(connections.place().is_ok());
     }
 }

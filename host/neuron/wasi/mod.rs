@@ -262,8 +262,7 @@ pub(super) fn link(linker: &mut Linker<Guest>, wasi: &Wasi) -> wasmtime::Result<
     if wasi.http.is_empty() {
         return Ok(());
     }
-    http::choose_tls();
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)
+    http::link(l)
 }
 
 /// Sockets are there to be refused: a context without leave creates none.
