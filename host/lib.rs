@@ -17,17 +17,21 @@
 //! | [`rehearsal`] | one neuron alone, on the scene that a case file describes |
 //! | [`flow`] | neurons strung together by named routes |
 //! | [`host`] | wires them together |
+//! | [`registry`] | components to and from OCI registries |
+//! | [`deployment`] | a whole set-up from one file |
 //!
 //! Start with [`Host::builder`].
 
 pub mod cli;
 pub mod clock;
+pub mod deployment;
 pub mod engram;
 pub mod flow;
 pub mod host;
 pub mod neuron;
 pub mod orchestration;
 pub mod package;
+pub mod registry;
 pub mod rehearsal;
 pub mod signal;
 pub mod synapse;

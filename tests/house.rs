@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The rooms, lowest first.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 14] = [
     "signal",
     "clock",
     "synapse",
@@ -27,6 +27,8 @@ const ROOMS: [&str; 12] = [
     "rehearsal",
     "flow",
     "host",
+    "registry",
+    "deployment",
     "cli",
 ];
 
@@ -213,6 +215,13 @@ fn only_the_neuron_room_names_the_engine() {
 }
 
 #[test]
+fn only_the_registry_room_speaks_http_to_registries() {
+    let found = holding(&["reqwest::", "use reqwest", "http_auth::"], &["registry"]);
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(!holding(&["reqwest::"], &[]).is_empty());
+}
+
+#[test]
 fn no_room_but_the_clock_reads_the_time_or_draws_at_random() {
     let sources_of_time = [
         "SystemTime",
@@ -250,6 +259,8 @@ fn json_text_exists_only_at_the_edges() {
         "rehearsal",
         // Flow documents and checkpoints are files.
         "flow",
+        // Manifests on the registries' wire, and the file of credentials.
+        "registry",
         // People and their files.
         "cli",
     ];

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod check;
 mod demo;
 mod exit;
 mod log;
@@ -9,6 +10,8 @@ mod neuron;
 mod paths;
 mod run;
 mod silent;
+mod start;
+mod up;
 
 use std::process::ExitCode;
 
@@ -30,7 +33,11 @@ enum Verb {
     Demo(demo::Args),
     /// Run one task on any neuron component and show reply and cost.
     Run(run::Args),
-    /// Make, inspect and test neurons.
+    /// Say whether a deployment can run, and everything that is wrong with it.
+    Check(check::Args),
+    /// Run a deployment: tasks as JSON lines in, answers as JSON lines out.
+    Up(up::Args),
+    /// Test, push and pull neurons.
     Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),
@@ -53,6 +60,8 @@ pub fn main() -> ExitCode {
     let done = match cli.verb {
         Verb::Demo(args) => demo::main(&args),
         Verb::Run(args) => run::main(&args),
+        Verb::Check(args) => check::main(&args),
+        Verb::Up(args) => up::main(&args),
         Verb::Neuron(args) => neuron::main(&args),
         Verb::Bench(args) => bench::main(&args),
     };

@@ -135,6 +135,7 @@ fn roomy_tenant(host: &Host, name: &str) -> Result<TenantHandle, Failed> {
         concurrent_tasks: 20_000,
         live_instances: 20_000,
         queued_tasks: 100_000,
+        input_bytes: u64::MAX,
         memory_bytes: u64::MAX,
         store_bytes: u64::MAX,
         journal_bytes: u64::MAX,

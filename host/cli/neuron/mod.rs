@@ -1,5 +1,8 @@
-//! `soma neuron`: what authors do with a neuron, one file a verb.
+//! `soma neuron`: what is done with component files. One file a verb.
 
+mod pull;
+mod push;
+mod remote;
 mod test;
 
 use super::{Exit, Failed};
@@ -15,10 +18,16 @@ pub(super) struct Args {
 enum Verb {
     /// Run the cases that lie beside a neuron and show what is not as expected.
     Test(test::Args),
+    /// Put a component into a registry, under a tag.
+    Push(push::Args),
+    /// Get a component from a registry or the local store.
+    Pull(pull::Args),
 }
 
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     match &args.verb {
         Verb::Test(args) => test::main(args),
+        Verb::Push(args) => push::main(args),
+        Verb::Pull(args) => pull::main(args),
     }
 }

@@ -1,0 +1,40 @@
+//! A host as the verbs start one.
+
+use super::{Exit, Failed, paths};
+use crate::{
+    Host, HostBuilder, HostError,
+    neuron::SandboxError,
+    registry::{Credentials, Registry, Settings},
+};
+
+/// A host with the code cache, or without where there can be none.
+pub(super) fn host(builder: impl Fn() -> HostBuilder) -> Result<Host, Failed> {
+    let cached = match paths::code_cache() {
+        Some(directory) => builder().code_cache(directory).build(),
+        None => builder().build(),
+    };
+    let host = match cached {
+        Err(HostError::Sandbox(SandboxError::Cache(error))) => {
+            tracing::warn!(%error, "compiled code is not kept");
+            builder().build()
+        }
+        other => other,
+    };
+    host.map_err(|error| Failed::new(Exit::Host, error))
+}
+
+/// Where components of registries come from.
+pub(super) fn registry(host: &Host, offline: bool) -> Result<Registry, Failed> {
+    let settings = Settings {
+        offline,
+        store: paths::components(),
+        credentials: Credentials::from_environment()
+            .map_err(|error| Failed::new(Exit::Input, error))?,
+        ..Settings::default()
+    };
+    Ok(Registry::new(
+        settings,
+        host.clock().clone(),
+        crate::clock::Random::system(),
+    ))
+}
