@@ -93,14 +93,15 @@ fn find(neuron: &Path) -> Result<(PathBuf, PathBuf), Failed> {
     let (manifest, _) =
         Manifest::read(neuron).map_err(|problems| Failed::new(Exit::Input, problems))?;
     let file = format!("{}.wasm", manifest.id);
-    let places = [neuron.join("target").join(&file), neuron.join(&file)];
-    let built = places.into_iter().find(|place| place.is_file());
-    let component = built.ok_or_else(|| {
-        let folder = neuron.display();
+    let component = neuron.join(&file);
+    if component.is_file() {
+        return Ok((component, neuron.to_owned()));
+    }
+    let folder = neuron.display();
+    Err(
         Failed::new(Exit::Input, format!("{folder} holds no built `{file}`"))
-            .advise(format!("build it with `soma neuron build {folder}`"))
-    })?;
-    Ok((component, neuron.to_owned()))
+            .advise(format!("build it with `soma neuron build {folder}`")),
+    )
 }
 
 fn rehearsal(component: &Path) -> Result<Rehearsal, Failed> {
