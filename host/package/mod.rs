@@ -6,19 +6,27 @@
 
 mod digest;
 mod document;
+mod interface;
 mod manifest;
+mod metadata;
 pub(crate) mod quantity;
+mod request;
+mod schema;
 mod section;
 mod signature;
 
 pub use self::{
     digest::{Digest, InvalidDigest},
     document::{Document, Place, Problem, Problems, schema_of},
+    interface::{CONTRACT, CONTRACT_VERSION, ContractVersion, InterfaceName, Names},
     manifest::{
         Binding, BindingAccess, ClockKind, Emission, FileAccess, HttpRule, Language, Manifest,
         RandomKind, Requests, SchemaFiles, Scheme, Wishes, is_name,
     },
+    metadata::Metadata,
     quantity::{Size, Span, duration, size},
+    request::{Unasked, Unused},
+    schema::{InvalidSchema, Misfit, Schema},
     section::{Package, PackageError, Schemas, embed},
     signature::{
         KeyError, Policy, Signature, SignatureError, Trust, generate_key, public_key, read_key,

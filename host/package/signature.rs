@@ -135,7 +135,19 @@ impl Signature {
         key_id(&self.key)
     }
 
-    /// Whether it is a signature of these bytes by the key that it names.
+    /// Whether it claims to be by this key.
+    pub fn is_by(&self, key: &VerifyingKey) -> bool {
+        *key.as_bytes() == self.key
+    }
+
+    /// Whether it is a signature of this component by the key that it names.
+    ///
+    /// # Errors
+    /// [`SignatureError::Bad`] where it is none.
+    pub fn fits(&self, package: &Package) -> Result<(), SignatureError> {
+        self.verify(&package.signed)
+    }
+
     fn verify(&self, signed: &Digest) -> Result<(), SignatureError> {
         let bad = || SignatureError::Bad(self.key_id());
         let key = VerifyingKey::from_bytes(&self.key).map_err(|_| bad())?;
@@ -282,7 +294,7 @@ impl Trust {
         for signature in &package.signatures {
             signature.verify(&package.signed)?;
         }
-        let trusted = |one: &&Signature| self.keys.iter().any(|key| *key.as_bytes() == one.key);
+        let trusted = |one: &&Signature| self.keys.iter().any(|key| one.is_by(key));
         let names = |signatures: Vec<&Signature>| -> Vec<String> {
             signatures.into_iter().map(Signature::key_id).collect()
         };
