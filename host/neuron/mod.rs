@@ -32,7 +32,7 @@ pub use self::{
     control::TaskControl,
     engine::Metering,
     invocation::{Surroundings, TaskInput},
-    limits::Limits,
+    limits::{Excess, Limits},
     outcome::{End, Ended, Reply, Usage},
     plugin::{Grants, Interface, LoadError, Plugin, UnknownInterface},
 };

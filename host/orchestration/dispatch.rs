@@ -269,6 +269,7 @@ impl Core {
             return Err(DispatchError::ShutDown);
         }
         let neuron = tenant.route(&dispatch.target)?;
+        let unfit = neuron.unfit(&dispatch.input);
         let input = match dispatch.input {
             Value::Object(input) => input,
             other => return Err(DispatchError::InvalidInput(other.to_string())),
@@ -296,6 +297,7 @@ impl Core {
             tenant: Arc::clone(tenant),
             neuron,
             task: Arc::new(task),
+            unfit,
             attempt: dispatch.attempt.unwrap_or(0),
             context: dispatch.context,
             limits: dispatch.limits,

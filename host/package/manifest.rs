@@ -14,6 +14,7 @@ use super::{
     document::{Document, Problem, Problems},
     quantity::{Size, Span},
 };
+use crate::signal::SignalType;
 
 /// What a neuron says of itself. Nothing in it gives any right: what a neuron
 /// gets is what it asks for here and what the operator grants, both.
@@ -327,6 +328,20 @@ pub enum Emission {
     Critique,
     /// AUDIT
     Audit,
+}
+
+impl From<Emission> for SignalType {
+    fn from(emission: Emission) -> Self {
+        match emission {
+            Emission::Plan => Self::Plan,
+            Emission::MemoryAppend => Self::MemoryAppend,
+            Emission::Escalation => Self::Escalation,
+            Emission::Consensus => Self::Consensus,
+            Emission::ContextSync => Self::ContextSync,
+            Emission::Critique => Self::Critique,
+            Emission::Audit => Self::Audit,
+        }
+    }
 }
 
 /// The limits that a neuron wishes to have.

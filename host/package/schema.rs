@@ -100,13 +100,16 @@ impl Schema {
         }
     }
 
-    /// What in `value` does not fit: none if it does, at most five.
+    /// What in `value` does not fit: none if it does, at most five, the outermost
+    /// first.
     pub fn misfits(&self, value: &Value) -> Vec<Misfit> {
         if self.0.is_valid(value) {
             return Vec::new();
         }
         let errors = self.0.iter_errors(value).take(TOLD);
-        errors.map(|error| told(&error)).collect()
+        let mut misfits: Vec<_> = errors.map(|error| told(&error)).collect();
+        misfits.sort_by(|one, other| one.pointer.cmp(&other.pointer));
+        misfits
     }
 }
 

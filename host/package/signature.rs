@@ -145,14 +145,10 @@ impl Signature {
     /// # Errors
     /// [`SignatureError::Bad`] where it is none.
     pub fn fits(&self, package: &Package) -> Result<(), SignatureError> {
-        self.verify(&package.signed)
-    }
-
-    fn verify(&self, signed: &Digest) -> Result<(), SignatureError> {
         let bad = || SignatureError::Bad(self.key_id());
         let key = VerifyingKey::from_bytes(&self.key).map_err(|_| bad())?;
         let signature = ed25519_dalek::Signature::from_bytes(&self.bytes);
-        key.verify_strict(&message(signed), &signature)
+        key.verify_strict(&message(&package.signed), &signature)
             .map_err(|_| bad())
     }
 }
@@ -292,7 +288,7 @@ impl Trust {
             return Ok(Vec::new());
         }
         for signature in &package.signatures {
-            signature.verify(&package.signed)?;
+            signature.fits(package)?;
         }
         let trusted = |one: &&Signature| self.keys.iter().any(|key| one.is_by(key));
         let names = |signatures: Vec<&Signature>| -> Vec<String> {

@@ -36,10 +36,10 @@ fn what_does_not_fit_is_told_with_its_place() {
     );
     expect![[r#"
         "about" is a required property
-        at /question: 7 is not of type "string"
+        Additional properties are not allowed ('x/y' was unexpected)
         at /hits/1: -1 is less than the minimum of 0
         at /hits/2: "x" is not of type "integer"
-        Additional properties are not allowed ('x/y' was unexpected)"#]]
+        at /question: 7 is not of type "string""#]]
     .assert_eq(&told.join("\n"));
 }
 
