@@ -4,10 +4,15 @@ mod args;
 mod bench;
 mod demo;
 mod exit;
+mod files;
 mod log;
+mod neuron;
+mod out;
 mod paths;
+mod refusal;
 mod run;
 mod silent;
+mod start;
 
 use std::process::ExitCode;
 
@@ -29,6 +34,8 @@ enum Verb {
     Demo(demo::Args),
     /// Run one task on any neuron component and show reply and cost.
     Run(run::Args),
+    /// Write, build, check, sign and look at neurons.
+    Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),
 }
@@ -50,6 +57,7 @@ pub fn main() -> ExitCode {
     let done = match cli.verb {
         Verb::Demo(args) => demo::main(&args),
         Verb::Run(args) => run::main(&args),
+        Verb::Neuron(args) => neuron::main(&args),
         Verb::Bench(args) => bench::main(&args),
     };
     match done {

@@ -15,11 +15,10 @@ use std::{
 use serde_json::Value;
 
 use self::report::Report;
-use super::{Exit, Failed, args, log, paths};
+use super::{Exit, Failed, args, log, refusal, start};
 use crate::{
-    Host, HostError,
     engram::{Engram, MemoryEngram, VectorEngram},
-    neuron::{Grants, Interface, Limits, LoadError, Plugin, SandboxError},
+    neuron::{Grants, Interface, Limits, LoadError, Plugin},
     orchestration::{Access, Answer, Dispatch, Neuron, TenantHandle},
     signal::Object,
     tenant::Quotas,
@@ -158,7 +157,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     log::start(args.verbose)?;
     let input = args.input()?;
     args.check_engrams()?;
-    let host = start_host()?;
+    let host = start::host()?;
     let plugin = host
         .load_file(&args.component, &args.grants())
         .map_err(|error| refused(&args.component, &error))?;
@@ -264,23 +263,6 @@ impl Args {
     }
 }
 
-/// A small host with the code cache, or without where there can be none.
-fn start_host() -> Result<Host, Failed> {
-    let builder = || Host::builder().instances(64);
-    let cached = match paths::code_cache() {
-        Some(directory) => builder().code_cache(directory).build(),
-        None => builder().build(),
-    };
-    let host = match cached {
-        Err(HostError::Sandbox(SandboxError::Cache(error))) => {
-            tracing::warn!(%error, "compiled code is not kept");
-            builder().build()
-        }
-        other => other,
-    };
-    host.map_err(|error| Failed::new(Exit::Host, error))
-}
-
 /// The limit on the task ends it in time and tells what it used: the wait for
 /// its reply needs no bound of its own.
 async fn one_task(tenant: TenantHandle, task: Dispatch) -> Result<Answer, Failed> {
@@ -312,13 +294,10 @@ fn refused(path: &Path, error: &LoadError) -> Failed {
             "if it may have that, add `--grant {}`",
             interface.name()
         )),
-        LoadError::UnknownImport(import) if import.starts_with("wasi:") => failed.advise(
-            "build it for wasm32-unknown-unknown, which imports nothing of WASI (docs/neurons.md)",
-        ),
-        LoadError::NoHandler | LoadError::Mismatch(_) => {
-            failed.advise("build it with the `soma-neuron` crate or from wit/ (docs/neurons.md)")
-        }
-        _ => failed,
+        _ => match refusal::advice(error) {
+            Some(advice) => failed.advise(advice),
+            None => failed,
+        },
     }
 }
 

@@ -29,7 +29,7 @@ pub use self::{
     schema::{InvalidSchema, Misfit, Schema},
     section::{Package, PackageError, Schemas, embed},
     signature::{
-        KeyError, Policy, Signature, SignatureError, Trust, generate_key, public_key, read_key,
-        read_public_key, sign,
+        KeyError, Policy, Signature, SignatureError, Trust, generate_key, key_id, public_key,
+        read_key, read_public_key, sign,
     },
 };

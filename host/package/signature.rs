@@ -88,7 +88,11 @@ pub enum KeyError {
 }
 
 /// Short name of a key: 16 hexadecimal digits of its sha256.
-pub(super) fn key_id(key: &[u8; KEY_BYTES]) -> String {
+pub fn key_id(key: &VerifyingKey) -> String {
+    short_name(key.as_bytes())
+}
+
+fn short_name(key: &[u8; KEY_BYTES]) -> String {
     let digest = Digest::of(key);
     hex(digest.bytes().get(..8).unwrap_or_default())
 }
@@ -132,7 +136,7 @@ impl Signature {
 
     /// Short name of the key that it claims to be by.
     pub fn key_id(&self) -> String {
-        key_id(&self.key)
+        short_name(&self.key)
     }
 
     /// Whether it claims to be by this key.
