@@ -6,7 +6,7 @@ use crate::neuron::LoadError;
 pub(super) fn advice(error: &LoadError) -> Option<String> {
     let text = match error {
         LoadError::UnknownImport(import) if import.starts_with("wasi:") => {
-            "build it for wasm32-unknown-unknown, which imports nothing of WASI (docs/neurons.md)"
+            "of WASI there are cli, clocks, filesystem, http, io, random and sockets"
         }
         LoadError::NoHandler | LoadError::Mismatch(_) => {
             "build it with the `soma-neuron` crate or from wit/ (docs/neurons.md)"

@@ -1,5 +1,6 @@
 //! `soma run`: one task on any neuron component.
 
+mod grants;
 mod report;
 
 use std::{
@@ -14,13 +15,13 @@ use std::{
 
 use serde_json::Value;
 
-use self::report::Report;
+use self::{grants::GrantArgs, report::Report};
 use super::{Exit, Failed, args, log, refusal, start};
 use crate::{
     engram::{Engram, MemoryEngram, VectorEngram},
-    neuron::{Grants, Interface, Limits, LoadError, Plugin},
+    neuron::{Limits, LoadError, Plugin},
     orchestration::{Access, Answer, Dispatch, Neuron, TenantHandle},
-    signal::Object,
+    signal::{Object, TraceId},
     tenant::Quotas,
 };
 
@@ -33,6 +34,9 @@ Examples:
   A neuron that keeps something in an engram, and what is in it afterwards:
     soma run target/neurons/generator.wasm --engram calls --show-engrams \\
       --input '{\"question\": \"what is a saga?\"}'
+
+  A neuron that uses WASI, with one folder to read and one host to ask:
+    soma run neuron.wasm --dir ./data::/data --http https://api.example.org
 
 Log lines of the neuron go to standard error; SOMA_LOG filters them
 (for example SOMA_LOG=neuron=debug).
@@ -76,14 +80,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "1_000_000", value_parser = args::count)]
     host_calls: u64,
 
-    /// Let it import this interface: engram, synapse, clock, log and random are
-    /// granted anyway, orchestration is not
-    #[arg(long = "grant", value_name = "NAME")]
-    grants: Vec<Interface>,
+    #[command(flatten)]
+    grants: GrantArgs,
 
-    /// Grant nothing but what `--grant` names
-    #[arg(long)]
-    no_default_grants: bool,
+    /// Run it on this trace: with `--clock virtual` and `--seeded-random` a task
+    /// repeats on the same trace
+    #[arg(long, value_name = "ID")]
+    trace: Option<TraceId>,
 
     /// Bind a fresh engram under this name, to read and write: NAME or
     /// NAME=memory holds entries, NAME=vector:DIM entries with embeddings
@@ -157,9 +160,10 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     log::start(args.verbose)?;
     let input = args.input()?;
     args.check_engrams()?;
+    let grants = args.grants.grants()?;
     let host = start::host()?;
     let plugin = host
-        .load_file(&args.component, &args.grants())
+        .load_file(&args.component, &grants)
         .map_err(|error| refused(&args.component, &error))?;
     let tenant = host
         .add_tenant("cli", Quotas::default())
@@ -170,7 +174,10 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
         .map(|spec| spec.create(&tenant))
         .collect();
     tenant.register(args.neuron(Arc::clone(&plugin), &engrams));
-    let task = Dispatch::to_neuron(args.name()).input(Value::Object(input));
+    let mut task = Dispatch::to_neuron(args.name()).input(Value::Object(input));
+    if let Some(trace) = &args.trace {
+        task = task.on_trace(trace.clone());
+    }
     let answer = host.run(one_task(tenant, task))?;
     let report = Report::new(answer, args.timeout);
     let contents = if args.show_engrams {
@@ -224,17 +231,6 @@ impl Args {
         })
     }
 
-    fn grants(&self) -> Grants {
-        let base = if self.no_default_grants {
-            Grants::none()
-        } else {
-            Grants::default()
-        };
-        self.grants
-            .iter()
-            .fold(base, |grants, interface| grants.with(*interface))
-    }
-
     /// The neuron's id: the name of its file.
     fn name(&self) -> Arc<str> {
         let stem = self.component.file_stem().unwrap_or_default();
@@ -285,15 +281,14 @@ fn refused(path: &Path, error: &LoadError) -> Failed {
         _ => format!("{} was refused: {error}", path.display()),
     };
     let failed = Failed::new(exit, message);
+    if let Some(advice) = grants::advice(error) {
+        return failed.advise(advice);
+    }
     match error {
         LoadError::Read { .. } => failed.advise(
             "give the path of a component file; \
              `cargo xtask neurons` builds this repository's into target/neurons",
         ),
-        LoadError::NotGranted { interface, .. } => failed.advise(format!(
-            "if it may have that, add `--grant {}`",
-            interface.name()
-        )),
         _ => match refusal::advice(error) {
             Some(advice) => failed.advise(advice),
             None => failed,
@@ -314,7 +309,6 @@ mod tests {
         let command = Args::augment_args(clap::Command::new("run"));
         let args = Args::from_arg_matches(&command.get_matches_from(["run", "a.wasm"])).unwrap();
         assert_eq!(args.limits(), Limits::default());
-        assert_eq!(args.grants(), Grants::default());
     }
 
     #[test]

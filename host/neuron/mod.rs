@@ -10,12 +10,14 @@ pub mod contract;
 mod control;
 mod engine;
 pub mod environment;
+mod grants;
 mod guest;
 mod invocation;
 mod lane;
 mod limits;
 mod outcome;
 mod plugin;
+mod wasi;
 
 use std::{
     path::{Path, PathBuf},
@@ -31,10 +33,14 @@ pub use self::{
     baseline::Baseline,
     control::TaskControl,
     engine::Metering,
+    grants::{
+        FileAccess, Folder, Grants, HttpRule, HttpScheme, Interface, InvalidHttpRule, Randomness,
+        Time, UnknownInterface, Wasi,
+    },
     invocation::{Surroundings, TaskInput},
     limits::{Excess, Limits},
     outcome::{End, Ended, Reply, Usage},
-    plugin::{Grants, Interface, LoadError, Plugin, UnknownInterface},
+    plugin::{LoadError, Plugin},
 };
 use self::{cache::CodeCache, engine::Pulse, lane::SlowLane};
 use crate::package::Digest;

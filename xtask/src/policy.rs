@@ -37,7 +37,7 @@ const LICENCES: [&str; 10] = [
 
 /// Crates that may be there in several versions: each costs build time only,
 /// because none of its types cross our own code.
-const SEVERAL: [&str; 17] = [
+const SEVERAL: [&str; 18] = [
     "base64",
     "block-buffer",
     "const-oid",
@@ -55,6 +55,7 @@ const SEVERAL: [&str; 17] = [
     "syn",
     "wasm-encoder",
     "wasmparser",
+    "wit-bindgen",
 ];
 
 /// Version line and least patch of the engine. Lower ones have known holes,
