@@ -5,9 +5,12 @@ mod bench;
 mod check;
 mod demo;
 mod exit;
+mod files;
 mod log;
 mod neuron;
+mod out;
 mod paths;
+mod refusal;
 mod run;
 mod silent;
 mod start;
@@ -37,7 +40,7 @@ enum Verb {
     Check(check::Args),
     /// Run a deployment: tasks as JSON lines in, answers as JSON lines out.
     Up(up::Args),
-    /// Push components to registries and pull them from there.
+    /// Write, build, check, sign, look at, push and pull neurons.
     Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),

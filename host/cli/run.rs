@@ -16,9 +16,8 @@ use std::{
 use serde_json::Value;
 
 use self::{grants::GrantArgs, report::Report};
-use super::{Exit, Failed, args, log, start};
+use super::{Exit, Failed, args, log, refusal, start};
 use crate::{
-    Host,
     engram::{Engram, MemoryEngram, VectorEngram},
     neuron::{Limits, LoadError, Plugin},
     orchestration::{Access, Answer, Dispatch, Neuron, TenantHandle},
@@ -162,7 +161,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     let input = args.input()?;
     args.check_engrams()?;
     let grants = args.grants.grants()?;
-    let host = start::host(|| Host::builder().instances(64))?;
+    let host = start::small_host()?;
     let plugin = host
         .load_file(&args.component, &grants)
         .map_err(|error| refused(&args.component, &error))?;
@@ -290,13 +289,10 @@ fn refused(path: &Path, error: &LoadError) -> Failed {
             "give the path of a component file; \
              `cargo xtask neurons` builds this repository's into target/neurons",
         ),
-        LoadError::UnknownImport(import) if import.starts_with("wasi:") => {
-            failed.advise("of WASI there are cli, clocks, filesystem, http, io, random and sockets")
-        }
-        LoadError::NoHandler | LoadError::Mismatch(_) => {
-            failed.advise("build it with the `soma-neuron` crate or from wit/ (docs/neurons.md)")
-        }
-        _ => failed,
+        _ => match refusal::advice(error) {
+            Some(advice) => failed.advise(advice),
+            None => failed,
+        },
     }
 }
 

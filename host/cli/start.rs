@@ -23,6 +23,11 @@ pub(super) fn host(builder: impl Fn() -> HostBuilder) -> Result<Host, Failed> {
     host.map_err(|error| Failed::new(Exit::Host, error))
 }
 
+/// One for a task or two.
+pub(super) fn small_host() -> Result<Host, Failed> {
+    host(|| Host::builder().instances(64))
+}
+
 /// Where components of registries come from.
 pub(super) fn registry(host: &Host, offline: bool) -> Result<Registry, Failed> {
     let settings = Settings {

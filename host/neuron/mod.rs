@@ -35,7 +35,7 @@ pub use self::{
     engine::Metering,
     grants::{Folder, Grants, Interface, UnknownInterface, Wasi},
     invocation::{Surroundings, TaskInput},
-    limits::Limits,
+    limits::{Excess, Limits},
     outcome::{End, Ended, Reply, Usage},
     plugin::{LoadError, Plugin},
 };

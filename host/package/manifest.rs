@@ -15,6 +15,7 @@ use super::{
     http::HttpRule,
     quantity::{Size, Span},
 };
+use crate::signal::SignalType;
 
 /// What a neuron says of itself. Nothing in it gives any right: what a neuron
 /// gets is what it asks for here and what the operator grants, both.
@@ -289,6 +290,20 @@ pub enum Emission {
     Critique,
     /// AUDIT
     Audit,
+}
+
+impl From<Emission> for SignalType {
+    fn from(emission: Emission) -> Self {
+        match emission {
+            Emission::Plan => Self::Plan,
+            Emission::MemoryAppend => Self::MemoryAppend,
+            Emission::Escalation => Self::Escalation,
+            Emission::Consensus => Self::Consensus,
+            Emission::ContextSync => Self::ContextSync,
+            Emission::Critique => Self::Critique,
+            Emission::Audit => Self::Audit,
+        }
+    }
 }
 
 /// The limits that a neuron wishes to have.

@@ -1,6 +1,6 @@
 //! Sizes and times as people write them, on the command line and in files.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -85,6 +85,12 @@ pub struct Span {
 /// told when a text does not fit the pattern.
 macro_rules! quantity {
     ($name:ident, $field:ident, $read:ident, $pattern:literal, $says:literal) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.text)
+            }
+        }
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 self.text.serialize(serializer)
