@@ -16,6 +16,8 @@ mod checking;
 mod common;
 #[path = "authoring/inspecting.rs"]
 mod inspecting;
+#[path = "authoring/running.rs"]
+mod running;
 #[path = "authoring/signing.rs"]
 mod signing;
 

@@ -317,7 +317,7 @@ impl Ready {
     pub(super) fn neuron(&self, engram: impl Fn(&str) -> Option<Arc<dyn Engram>>) -> Neuron {
         let plugin = Arc::clone(&self.plugin);
         let mut neuron = match Neuron::of_package(Arc::clone(&plugin), &self.package) {
-            Some(neuron) => neuron.id(self.id.as_str()),
+            Some(neuron) => neuron.named(self.id.as_str()),
             None => Neuron::new(self.id.as_str(), plugin),
         }
         .limits(self.limits.clone())

@@ -89,6 +89,24 @@ impl Grants {
         }
     }
 
+    /// Everything that this host offers, to tell whether it could run a
+    /// component, not to run it: no folder, no variable, and requests to a host
+    /// that there is not.
+    pub fn offered() -> Self {
+        let nowhere = HttpRule {
+            scheme: HttpScheme::Https,
+            host: "nowhere.invalid".to_owned(),
+            port: HttpScheme::Https.default_port(),
+            methods: ["GET".to_owned()].into(),
+        };
+        let wasi = Wasi {
+            http: vec![nowhere],
+            ..Wasi::default()
+        };
+        let contract = Interface::ALL.into_iter().fold(Self::none(), Self::with);
+        contract.with_wasi(wasi)
+    }
+
     /// Adds a grant.
     #[must_use]
     pub fn with(mut self, interface: Interface) -> Self {

@@ -4,6 +4,7 @@
 //! route: what a guest reaches through its imports lies behind the traits of
 //! [`environment`].
 
+mod asked;
 mod baseline;
 mod cache;
 pub mod contract;
@@ -30,6 +31,7 @@ use std::{
 use wasmtime::{Engine, component::Component};
 
 pub use self::{
+    asked::Grant,
     baseline::Baseline,
     control::TaskControl,
     engine::Metering,

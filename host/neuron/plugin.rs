@@ -219,8 +219,12 @@ impl Plugin {
         Ok(())
     }
 
-    /// Checks that need no compilation.
-    pub(super) fn check_form(wasm: &[u8]) -> Result<(), LoadError> {
+    /// Checks that need no compilation: the size, and whether the bytes begin
+    /// as a component does.
+    ///
+    /// # Errors
+    /// Says what it is instead.
+    pub fn check_form(wasm: &[u8]) -> Result<(), LoadError> {
         Self::check_size(wasm.len() as u64)?;
         match wasm.get(..8) {
             Some(b"\0asm\x0d\0\x01\0") => Ok(()),

@@ -178,9 +178,14 @@ impl Neuron {
 
     /// Registers it under another id than its package's.
     #[must_use]
-    pub fn id(mut self, id: impl Into<Arc<str>>) -> Self {
+    pub fn named(mut self, id: impl Into<Arc<str>>) -> Self {
         self.id = id.into();
         self
+    }
+
+    /// The id that it is found by.
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
     }
 
     /// Names its kind; `neuron` otherwise.

@@ -159,7 +159,7 @@ fn what_is_no_component_is_told_so() {
             exit 3
             --- stdout
             TMP/text.wasm: this host cannot run it
-            - this is not a WebAssembly component: it does not start like one
+            - this is not a WebAssembly component: it does not start with `\0asm` and the component layer's version
             --- stderr
         "#]],
     );

@@ -82,7 +82,7 @@ fn what_is_no_neuron_is_refused_with_the_reason() {
         "broken.wasm",
         &broken,
         &expect![[r#"
-            error: TMP/broken.wasm was refused: the component is invalid: failed to parse WebAssembly module: wasm component contains an invalid module section: section range 11..211 is out of bounds (bound = 11)
+            error: TMP/broken.wasm was refused: this is not a WebAssembly component: unexpected end-of-file (at offset 0xb)
         "#]],
     );
 }

@@ -15,8 +15,8 @@ use crate::{
         out::{self, Plain},
         refusal, start,
     },
-    neuron::{Grants, Interface, Limits, LoadError, Metering, Plugin},
-    package::{Manifest, Package, PackageError, Problem, Problems, Schemas},
+    neuron::{Grant, Grants, Limits, LoadError, Metering, Plugin},
+    package::{Manifest, Package, Problem, Problems, Schemas},
 };
 
 /// Arguments of `soma neuron check`.
@@ -189,14 +189,13 @@ fn of_file(path: &Path, compile: bool) -> Result<Findings, Failed> {
 /// When there is no host to load it with.
 pub(super) fn examine(bytes: &[u8], compile: bool) -> Result<Findings, Failed> {
     let mut findings = Findings::default();
-    match Package::read(bytes) {
-        Ok(package) => look(&package, &mut findings),
-        // The loader says better what else it is.
-        Err(PackageError::NotComponent(_)) if compile => {}
-        Err(error) => findings.reasons.push(Finding::new(error, None)),
+    match (Plugin::check_form(bytes), Package::read(bytes)) {
+        (Err(error), _) => findings.reasons.push(of_refusal(&error)),
+        (_, Err(error)) => findings.reasons.push(Finding::new(error, None)),
+        (_, Ok(package)) => look(&package, &mut findings),
     }
     if findings.reasons.is_empty() && compile {
-        let loaded = start::small_host()?.load(bytes, &offered(), Metering::Fuel);
+        let loaded = start::small_host()?.load(bytes, &Grants::offered(), Metering::Fuel);
         match loaded {
             Ok(_) => {}
             Err(error @ LoadError::Sandbox(_)) => return Err(Failed::new(Exit::Host, error)),
@@ -210,15 +209,8 @@ fn of_refusal(error: &LoadError) -> Finding {
     Finding::new(error, refusal::advice(error))
 }
 
-/// All that this host can grant.
-fn offered() -> Grants {
-    Interface::ALL
-        .into_iter()
-        .fold(Grants::none(), Grants::with)
-}
-
 fn look(package: &Package, findings: &mut Findings) {
-    let misfits = Plugin::misfits(package, &offered());
+    let misfits = Plugin::misfits(package, &Grants::offered());
     findings.reasons.extend(misfits.iter().map(of_refusal));
     for unasked in package.unasked() {
         let help = unasked.help();
@@ -232,6 +224,10 @@ fn look(package: &Package, findings: &mut Findings) {
         ));
         return;
     };
+    if let Err(error) = Grant::asked(manifest) {
+        let reason = Finding::new(format!("it asks for what nobody can grant: {error}"), None);
+        findings.reasons.push(reason);
+    }
     let excess = Limits::excess(&manifest.limits).into_iter();
     findings
         .reasons
