@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 
-use crate::process::{self, say};
+use soma_toolchain::process;
+
+use crate::say::say;
 
 /// Where packages may come from, beside the repository itself.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
