@@ -40,7 +40,7 @@ enum Verb {
     Check(check::Args),
     /// Run a deployment: tasks as JSON lines in, answers as JSON lines out.
     Up(up::Args),
-    /// Write, build, check, sign, look at, push and pull neurons.
+    /// Write, build, test, check, sign, look at, push and pull neurons.
     Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),

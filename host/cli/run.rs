@@ -291,7 +291,7 @@ fn unreadable(place: &str, error: &io::Error) -> Failed {
 }
 
 /// Why the component does not run here, and what to do about it.
-fn refused(path: &Path, error: &LoadError) -> Failed {
+pub(super) fn refused(path: &Path, error: &LoadError) -> Failed {
     let exit = match error {
         LoadError::Sandbox(_) => Exit::Host,
         _ => Exit::Input,

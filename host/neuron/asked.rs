@@ -3,11 +3,8 @@
 
 use std::fmt;
 
-use super::grants::{
-    FileAccess, Folder, Grants, HttpRule, HttpScheme, Interface, InvalidHttpRule, Randomness, Time,
-    Wasi,
-};
-use crate::package::{self, ClockKind, Manifest, RandomKind};
+use super::grants::{Folder, Grants, Interface, Wasi};
+use crate::package::{FileAccess, HttpRule, Manifest, Randomness, Time};
 
 /// One thing that is asked for or granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,38 +44,9 @@ impl fmt::Display for Grant {
     }
 }
 
-impl From<package::Scheme> for HttpScheme {
-    fn from(scheme: package::Scheme) -> Self {
-        match scheme {
-            package::Scheme::Http => Self::Http,
-            package::Scheme::Https => Self::Https,
-        }
-    }
-}
-
-impl TryFrom<&package::HttpRule> for HttpRule {
-    type Error = InvalidHttpRule;
-
-    fn try_from(rule: &package::HttpRule) -> Result<Self, Self::Error> {
-        Self::new(rule.scheme.into(), &rule.host, rule.port(), &rule.methods)
-    }
-}
-
-impl From<package::FileAccess> for FileAccess {
-    fn from(access: package::FileAccess) -> Self {
-        match access {
-            package::FileAccess::Read => Self::Read,
-            package::FileAccess::ReadWrite => Self::ReadWrite,
-        }
-    }
-}
-
 impl Grant {
     /// Everything that a manifest asks for, in the order in which it is told.
-    ///
-    /// # Errors
-    /// When a rule for requests is none that can be granted.
-    pub fn asked(manifest: &Manifest) -> Result<Vec<Self>, InvalidHttpRule> {
+    pub fn asked(manifest: &Manifest) -> Vec<Self> {
         let grants = &manifest.grants;
         let interfaces = [
             (Interface::Engram, !manifest.engrams.is_empty()),
@@ -97,13 +65,11 @@ impl Grant {
         }
         asked.extend(grants.files.iter().map(|(name, access)| Self::Folder {
             guest: format!("/{name}"),
-            access: (*access).into(),
+            access: *access,
         }));
         asked.extend(grants.environment.iter().cloned().map(Self::Variable));
-        for rule in &grants.http {
-            asked.push(Self::Http(rule.try_into()?));
-        }
-        Ok(asked)
+        asked.extend(grants.http.iter().cloned().map(Self::Http));
+        asked
     }
 }
 
@@ -188,10 +154,10 @@ impl Grants {
                 Grant::Http(rule) => wasi.get_or_insert_default().http.push(rule.clone()),
             }
         }
-        if manifest.grants.clock == Some(ClockKind::Virtual) {
+        if manifest.grants.clock == Some(Time::Virtual) {
             narrow = narrow.with_time(Time::Virtual);
         }
-        if manifest.grants.random == Some(RandomKind::Seeded) {
+        if manifest.grants.random == Some(Randomness::Seeded) {
             narrow = narrow.with_randomness(Randomness::Seeded);
         }
         match wasi {
@@ -216,7 +182,7 @@ mod tests {
                     "orchestration": true, "clock": "virtual", "random": "system",
                     "files": {"data": "read", "out": "read-write"},
                     "environment": ["LEVEL"],
-                    "http": [{"scheme": "https", "host": "a", "methods": ["GET"]}]
+                    "http": ["GET=https://a"]
                 }
             }"#,
         )
@@ -237,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_and_not_granted_is_missing() {
-        let asked = Grant::asked(&manifest()).unwrap();
+        let asked = Grant::asked(&manifest());
         assert_eq!(
             told(&Grants::default().missing(&asked)),
             [
@@ -270,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_neuron_gets_no_more_than_it_asks_for_and_the_rest_is_told() {
-        let asked = Grant::asked(&manifest()).unwrap();
+        let asked = Grant::asked(&manifest());
         let granted = Grants::default()
             .with(Interface::Orchestration)
             .with_wasi(Wasi {

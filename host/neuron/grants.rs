@@ -93,14 +93,8 @@ impl Grants {
     /// component, not to run it: no folder, no variable, and requests to a host
     /// that there is not.
     pub fn offered() -> Self {
-        let nowhere = HttpRule {
-            scheme: HttpScheme::Https,
-            host: "nowhere.invalid".to_owned(),
-            port: HttpScheme::Https.default_port(),
-            methods: ["GET".to_owned()].into(),
-        };
         let wasi = Wasi {
-            http: vec![nowhere],
+            http: "https://nowhere.invalid".parse().into_iter().collect(),
             ..Wasi::default()
         };
         let contract = Interface::ALL.into_iter().fold(Self::none(), Self::with);

@@ -358,6 +358,11 @@ impl Manifest {
         Problems::unless_any(wrong, (manifest, document))
     }
 
+    /// Where `soma neuron build` puts the component of the project in `folder`.
+    pub fn component(&self, folder: &Path) -> PathBuf {
+        folder.join("target").join(format!("{}.wasm", self.id))
+    }
+
     /// What a schema cannot say.
     pub(super) fn problems(&self, told: &dyn Fn(&[&str], String) -> Problem) -> Vec<Problem> {
         let mut wrong = Vec::new();

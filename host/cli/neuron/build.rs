@@ -24,7 +24,7 @@ pub(super) struct Args {
     #[arg(default_value = ".")]
     folder: PathBuf,
 
-    /// Write the component here instead of FOLDER/ID.wasm
+    /// Write the component here instead of FOLDER/target/ID.wasm
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -38,7 +38,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     let schemas = Schemas::read(&manifest, &document).map_err(|all| Failed::all(&all))?;
     let output = match &args.output {
         Some(output) => output.clone(),
-        None => component::built(&args.folder, &manifest),
+        None => manifest.component(&args.folder),
     };
     let bare = match &args.component {
         Some(file) => component::read(file)?,

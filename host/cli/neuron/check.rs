@@ -15,7 +15,7 @@ use crate::{
         out::{self, Plain},
         refusal, start,
     },
-    neuron::{Grant, Grants, Limits, LoadError, Metering, Plugin},
+    neuron::{Grants, Limits, LoadError, Metering, Plugin},
     package::{Manifest, Package, Problem, Problems, Schemas},
 };
 
@@ -133,7 +133,7 @@ fn project(folder: &Path, compile: bool) -> Result<(PathBuf, Findings), Failed> 
         Ok(read) => read,
         Err(problems) => return Ok((folder.join(Manifest::FILE), of_problems(&problems))),
     };
-    let file = component::built(folder, &manifest);
+    let file = manifest.component(folder);
     if !file.is_file() {
         let help = format!("build it: soma neuron build {}", folder.display());
         let reason = Finding::new("there is no such file: it is not built yet", Some(help));
@@ -224,10 +224,6 @@ fn look(package: &Package, findings: &mut Findings) {
         ));
         return;
     };
-    if let Err(error) = Grant::asked(manifest) {
-        let reason = Finding::new(format!("it asks for what nobody can grant: {error}"), None);
-        findings.reasons.push(reason);
-    }
     let excess = Limits::excess(&manifest.limits).into_iter();
     findings
         .reasons

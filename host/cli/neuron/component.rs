@@ -1,12 +1,12 @@
 //! A component file as the verbs read it: never more than a neuron may have,
 //! and nothing in it compiled.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{
     cli::{Exit, Failed},
     neuron::{LoadError, Plugin},
-    package::{Manifest, Package},
+    package::Package,
 };
 
 /// Reads a file's bytes.
@@ -29,9 +29,4 @@ pub(super) fn open(path: &Path) -> Result<(Vec<u8>, Package), Failed> {
     let package = Package::read(&bytes)
         .map_err(|error| Failed::new(Exit::Input, format!("{}: {error}", path.display())))?;
     Ok((bytes, package))
-}
-
-/// Where a project's component is, unless it was built elsewhere.
-pub(super) fn built(folder: &Path, manifest: &Manifest) -> PathBuf {
-    folder.join(format!("{}.wasm", manifest.id))
 }

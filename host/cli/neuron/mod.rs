@@ -6,10 +6,12 @@ mod check;
 mod component;
 mod inspect;
 mod keygen;
+mod new;
 mod pull;
 mod push;
 mod remote;
 mod sign;
+mod test;
 mod toolchain;
 
 use clap::Subcommand;
@@ -25,6 +27,8 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Begin a project in a language of your choice.
+    New(new::Args),
     /// Build a project into one component file that carries its manifest.
     Build(build::Args),
     /// Show what a component file is, what it asks for and who signed it.
@@ -35,6 +39,8 @@ enum Verb {
     Keygen(keygen::Args),
     /// Sign a component file.
     Sign(sign::Args),
+    /// Run the cases that lie beside a neuron and show what is not as expected.
+    Test(test::Args),
     /// Put a component into a registry, under a tag.
     Push(push::Args),
     /// Get a component from a registry or the local store.
@@ -43,6 +49,8 @@ enum Verb {
 
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     match &args.verb {
+        Verb::New(args) => new::main(args),
+        Verb::Test(args) => test::main(args),
         Verb::Push(args) => push::main(args),
         Verb::Pull(args) => pull::main(args),
         Verb::Build(args) => build::main(args),

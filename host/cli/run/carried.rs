@@ -57,7 +57,7 @@ impl Carried {
         let Some(manifest) = self.manifest() else {
             return Ok(granted);
         };
-        let asked = Grant::asked(manifest).map_err(|error| refused(path, &error))?;
+        let asked = Grant::asked(manifest);
         let mut missing = granted.missing(&asked);
         // What is reached through WASI grants it too.
         if missing.iter().any(|grant| grants::brings_wasi(grant)) {
