@@ -10,6 +10,7 @@ mod manifest;
 pub(crate) mod quantity;
 mod section;
 mod signature;
+mod structure;
 
 pub use self::{
     digest::{Digest, InvalidDigest},
@@ -24,4 +25,5 @@ pub use self::{
         KeyError, Policy, Signature, SignatureError, Trust, generate_key, public_key, read_key,
         read_public_key, sign,
     },
+    structure::{Extent, Spot, StructureError},
 };
