@@ -512,7 +512,7 @@ fn what_is_no_neuron_is_refused_with_the_reason() {
         "broken.wasm",
         &broken,
         &expect![[r#"
-            error: TMP/broken.wasm was refused: the component is invalid: failed to parse WebAssembly module: wasm component contains an invalid module section: section range 11..211 is out of bounds (bound = 11)
+            error: TMP/broken.wasm was refused: the component cannot be read: unexpected end-of-file (at offset 0xb)
         "#]],
     );
 }
@@ -766,6 +766,21 @@ fn help_shows_two_examples_and_the_exit_codes() {
                   Most calls to the host
 
                   [default: 1_000_000]
+
+              --compile-memory <SIZE>
+                  Most memory of the process that compiles it
+
+                  [default: 2GiB]
+
+              --compile-cpu <DURATION>
+                  Most CPU time of that process, in whole seconds
+
+                  [default: 180s]
+
+              --compile-timeout <DURATION>
+                  Most time until that process has ended
+
+                  [default: 600s]
 
               --grant <NAME>
                   Let it import this interface: engram, synapse, clock, log and random are granted anyway,

@@ -2,8 +2,10 @@
 
 mod args;
 mod bench;
+mod compile;
 mod demo;
 mod exit;
+mod hosting;
 mod log;
 mod paths;
 mod run;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use self::exit::{Exit, Failed};
+use crate::neuron::VERB;
 
 /// Runs sandboxed plugins ("neurons") under STOP, retry and rollback.
 #[derive(Debug, Parser)]
@@ -31,6 +34,9 @@ enum Verb {
     Run(run::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),
+    /// Compile a component from standard input to standard output, for a host.
+    #[command(name = VERB, hide = true)]
+    Compile(compile::Args),
 }
 
 /// Parses the arguments, does what they say, and reports a failure.
@@ -51,6 +57,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::main(&args),
         Verb::Run(args) => run::main(&args),
         Verb::Bench(args) => bench::main(&args),
+        Verb::Compile(args) => compile::main(&args),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -15,6 +15,11 @@ pub(super) fn code_cache() -> Option<PathBuf> {
     Some(caches?.join("soma").join("code"))
 }
 
+/// This very program, even when its file was replaced meanwhile.
+pub(super) fn this_program() -> PathBuf {
+    PathBuf::from("/proc/self/exe")
+}
+
 /// An environment variable that holds an absolute path; others are to be
 /// ignored (XDG Base Directory Specification).
 fn absolute(variable: &str) -> Option<PathBuf> {

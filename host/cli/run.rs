@@ -15,11 +15,10 @@ use std::{
 use serde_json::Value;
 
 use self::report::Report;
-use super::{Exit, Failed, args, log, paths};
+use super::{Exit, Failed, args, hosting, log};
 use crate::{
-    Host, HostError,
     engram::{Engram, MemoryEngram, VectorEngram},
-    neuron::{Grants, Interface, Limits, LoadError, Plugin, SandboxError},
+    neuron::{CompileError, CompilerLimits, Grants, Interface, Limits, LoadError, Plugin},
     orchestration::{Access, Answer, Dispatch, Neuron, TenantHandle},
     signal::Object,
     tenant::Quotas,
@@ -45,6 +44,9 @@ Exit codes:
   3  a file is missing or unreadable, or the component was refused
   4  the time ran out
   5  the host itself could not start";
+
+/// Instances that a run has live at a time, at most.
+const INSTANCES: u32 = 64;
 
 /// Arguments of `soma run`.
 #[derive(Debug, clap::Args)]
@@ -76,6 +78,18 @@ pub(super) struct Args {
     /// Most calls to the host
     #[arg(long, value_name = "N", default_value = "1_000_000", value_parser = args::count)]
     host_calls: u64,
+
+    /// Most memory of the process that compiles it
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = args::size)]
+    compile_memory: usize,
+
+    /// Most CPU time of that process, in whole seconds
+    #[arg(long, value_name = "DURATION", default_value = "180s", value_parser = args::duration)]
+    compile_cpu: Duration,
+
+    /// Most time until that process has ended
+    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = args::duration)]
+    compile_timeout: Duration,
 
     /// Let it import this interface: engram, synapse, clock, log and random are
     /// granted anyway, orchestration is not
@@ -158,7 +172,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     log::start(args.verbose)?;
     let input = args.input()?;
     args.check_engrams()?;
-    let host = start_host()?;
+    let host = hosting::host(INSTANCES, args.compiler())?;
     let plugin = host
         .load_file(&args.component, &args.grants())
         .map_err(|error| refused(&args.component, &error))?;
@@ -252,6 +266,15 @@ impl Args {
         }
     }
 
+    fn compiler(&self) -> CompilerLimits {
+        CompilerLimits {
+            memory_bytes: self.compile_memory as u64,
+            cpu: self.compile_cpu,
+            wall: self.compile_timeout,
+            ..CompilerLimits::default()
+        }
+    }
+
     fn neuron(&self, plugin: Arc<Plugin>, engrams: &[Arc<dyn Engram>]) -> Neuron {
         let neuron = Neuron::new(self.name(), plugin).limits(self.limits());
         engrams.iter().fold(neuron, |neuron, engram| {
@@ -262,23 +285,6 @@ impl Args {
             )
         })
     }
-}
-
-/// A small host with the code cache, or without where there can be none.
-fn start_host() -> Result<Host, Failed> {
-    let builder = || Host::builder().instances(64);
-    let cached = match paths::code_cache() {
-        Some(directory) => builder().code_cache(directory).build(),
-        None => builder().build(),
-    };
-    let host = match cached {
-        Err(HostError::Sandbox(SandboxError::Cache(error))) => {
-            tracing::warn!(%error, "compiled code is not kept");
-            builder().build()
-        }
-        other => other,
-    };
-    host.map_err(|error| Failed::new(Exit::Host, error))
 }
 
 /// The limit on the task ends it in time and tells what it used: the wait for
@@ -295,7 +301,10 @@ fn unreadable(place: &str, error: &io::Error) -> Failed {
 /// Why the component does not run here, and what to do about it.
 fn refused(path: &Path, error: &LoadError) -> Failed {
     let exit = match error {
-        LoadError::Sandbox(_) => Exit::Host,
+        LoadError::Sandbox(_)
+        | LoadError::Compile(CompileError::Start { .. } | CompileError::Foreign { .. }) => {
+            Exit::Host
+        }
         _ => Exit::Input,
     };
     let message = match error {
@@ -315,6 +324,15 @@ fn refused(path: &Path, error: &LoadError) -> Failed {
         LoadError::UnknownImport(import) if import.starts_with("wasi:") => failed.advise(
             "build it for wasm32-unknown-unknown, which imports nothing of WASI (docs/neurons.md)",
         ),
+        LoadError::Compile(CompileError::Memory { .. }) => {
+            failed.advise("allow more with `--compile-memory`")
+        }
+        LoadError::Compile(CompileError::Cpu { .. }) => {
+            failed.advise("allow more with `--compile-cpu`")
+        }
+        LoadError::Compile(CompileError::Wall { .. }) => {
+            failed.advise("allow more with `--compile-timeout`")
+        }
         LoadError::NoHandler | LoadError::Mismatch(_) => {
             failed.advise("build it with the `soma-neuron` crate or from wit/ (docs/neurons.md)")
         }
@@ -335,6 +353,7 @@ mod tests {
         let command = Args::augment_args(clap::Command::new("run"));
         let args = Args::from_arg_matches(&command.get_matches_from(["run", "a.wasm"])).unwrap();
         assert_eq!(args.limits(), Limits::default());
+        assert_eq!(args.compiler(), CompilerLimits::default());
         assert_eq!(args.grants(), Grants::default());
     }
 

@@ -11,11 +11,12 @@ use wasmtime::{
 
 use super::{
     SandboxError,
+    compiler::CompileError,
     contract::{self, OrchestratorPre},
     engine::Metering,
     guest::Guest,
 };
-use crate::package::Digest;
+use crate::package::{Digest, Extent, StructureError};
 
 /// An interface of the contract that a neuron may import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +142,12 @@ pub enum LoadError {
         "this is not a WebAssembly component: it does not start with `\\0asm` and the component layer's version"
     )]
     NotWasm,
+    /// Larger, deeper or stranger than what toolchains make.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
+    /// It could not be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// Invalid, or uses a feature that is off.
     #[error("the component is invalid: {0}")]
     Invalid(String),
@@ -215,7 +222,7 @@ impl fmt::Debug for Plugin {
 
 impl Plugin {
     /// Most bytes of a component file.
-    pub const MAX_BYTES: u64 = 64 << 20;
+    pub const MAX_BYTES: u64 = Extent::MOST.bytes;
 
     /// Identity of the component's bytes.
     pub fn digest(&self) -> &Digest {

@@ -13,11 +13,11 @@ mod stop;
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Exit, Failed, paths};
+use super::{Exit, Failed, hosting, paths};
 use crate::{
     Host,
     engram::MemoryEngram,
-    neuron::{Grants, Limits, Plugin},
+    neuron::{CompilerLimits, Grants, Limits, Plugin},
     orchestration::{Access, Neuron, TenantHandle},
     tenant::Quotas,
 };
@@ -111,13 +111,7 @@ impl Bench {
     }
 
     fn host(&self, instances: u32) -> Result<Host, Failed> {
-        let mut builder = Host::builder().instances(instances);
-        if let Some(cache) = paths::code_cache() {
-            builder = builder.code_cache(cache);
-        }
-        builder
-            .build()
-            .map_err(|error| Failed::new(Exit::Host, error))
+        hosting::host(instances, CompilerLimits::default())
     }
 
     fn plugin(&self, host: &Host, name: &str) -> Result<Arc<Plugin>, Failed> {
