@@ -17,7 +17,7 @@ use tokio::runtime::{self, Runtime};
 use crate::{
     clock::{Clock, Ids, Random},
     neuron::{Compiler, Grants, LoadError, Metering, Plugin, Sandbox, SandboxConfig, SandboxError},
-    orchestration::{Core, TenantHandle},
+    orchestration::{Core, StopOptions, Stopped, TenantHandle},
     synapse::{MemorySynapse, Synapse},
     tenant::{Admission, InvalidName, Quotas, Tenant},
 };
@@ -34,7 +34,7 @@ pub enum HostError {
     Runtime(#[from] std::io::Error),
 }
 
-/// Why a tenant was not added.
+/// Why a tenant was not added or removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantError {
@@ -44,6 +44,9 @@ pub enum TenantError {
     /// There is one of that name.
     #[error("there is already a tenant `{0}`")]
     Exists(String),
+    /// There is none of that name.
+    #[error("there is no tenant `{0}`")]
+    Unknown(String),
 }
 
 /// Settings of a host.
@@ -210,6 +213,35 @@ impl Host {
         Ok(handle)
     }
 
+    /// Removes a tenant: refuses its tasks from here on, stops all its traces,
+    /// waits until they have ended, and lets go of its neurons and engrams.
+    /// Returns what each STOP did. The name is free again afterwards; a handle
+    /// of the old tenant never reaches the new one.
+    ///
+    /// STOP finishes even if this future is dropped; the tenant then keeps its
+    /// name until it is removed again.
+    ///
+    /// # Errors
+    /// [`TenantError::Unknown`].
+    pub async fn remove_tenant(
+        &self,
+        name: &str,
+        options: StopOptions,
+    ) -> Result<Vec<Stopped>, TenantError> {
+        let tenant = self
+            .tenant(name)
+            .ok_or_else(|| TenantError::Unknown(name.to_owned()))?;
+        let stopped = tenant.close(options).await;
+        tenant.forget();
+        let mut tenants = self.tenants.write();
+        // Another removal may have been faster, and the name another's by now.
+        let is_same = |known: &TenantHandle| Arc::ptr_eq(known.tenant(), tenant.tenant());
+        if tenants.get(name).is_some_and(is_same) {
+            tenants.remove(name);
+        }
+        Ok(stopped)
+    }
+
     /// The tenant of that name.
     pub fn tenant(&self, name: &str) -> Option<TenantHandle> {
         self.tenants.read().get(name).cloned()
@@ -291,6 +323,9 @@ impl Drop for Host {
         if let Ok(waiter) = waiter {
             // It only waits; it cannot have panicked.
             drop(waiter.join());
+        }
+        for tenant in self.tenants.get_mut().values() {
+            tenant.forget();
         }
     }
 }

@@ -16,17 +16,21 @@
 //! | [`orchestration`] | traces, dispatch, retry, STOP, rollback |
 //! | [`flow`] | neurons strung together by named routes |
 //! | [`host`] | wires them together |
+//! | [`registry`] | components to and from OCI registries |
+//! | [`deployment`] | a whole set-up from one file |
 //!
 //! Start with [`Host::builder`].
 
 pub mod cli;
 pub mod clock;
+pub mod deployment;
 pub mod engram;
 pub mod flow;
 pub mod host;
 pub mod neuron;
 pub mod orchestration;
 pub mod package;
+pub mod registry;
 pub mod signal;
 pub mod synapse;
 pub mod tenant;

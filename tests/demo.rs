@@ -7,49 +7,26 @@
     reason = "a test fails by panicking"
 )]
 
+mod common;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
+use common::command::{self, Run, end, scratch};
 use expect_test::expect;
 use serde_json::{Value, json};
-
-/// How one call of the command ended.
-struct Run {
-    exit: i32,
-    stdout: String,
-    stderr: String,
-}
-
-fn scratch(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
-}
 
 fn neurons() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/neurons")
 }
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_soma"));
+    let mut command = command::command();
+    command.arg("demo").args(arguments);
     command
-        .arg("demo")
-        .args(arguments)
-        .env("XDG_CACHE_HOME", scratch("cache"))
-        .env_remove("SOMA_NEURONS")
-        .env_remove("COLUMNS")
-        .stdin(Stdio::null());
-    command
-}
-
-fn end(command: &mut Command) -> Run {
-    let output = command.output().unwrap();
-    Run {
-        exit: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 /// Runs `soma demo` with these arguments and the built neurons.
@@ -170,6 +147,10 @@ fn scenarios_come_in_their_order_each_under_its_title() {
         run.stdout
             .contains("exhausted after 3 drafts, the last one is the best effort")
     );
+    assert!(
+        run.stdout
+            .ends_with("\n\nEvery promise of these scenarios held.\n")
+    );
 }
 
 #[test]
@@ -214,6 +195,7 @@ fn a_promise_that_does_not_hold_is_named_and_makes_the_exit_code_1() {
     let asked = ["--scenario", "5", "--neurons", folder];
     let run = end(&mut command(&asked));
     assert_eq!(run.exit, 1, "{}", run.stdout);
+    assert!(!run.stdout.contains("held"), "{}", run.stdout);
     let broken = "expected the improving writer's end to be Completed, found Failed";
     assert!(
         run.stdout.contains(&format!("   FAILED: {broken}\n")),

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The rooms, lowest first.
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 13] = [
     "signal",
     "clock",
     "synapse",
@@ -26,6 +26,8 @@ const ROOMS: [&str; 11] = [
     "orchestration",
     "flow",
     "host",
+    "registry",
+    "deployment",
     "cli",
 ];
 
@@ -212,6 +214,13 @@ fn only_the_neuron_room_names_the_engine() {
 }
 
 #[test]
+fn only_the_registry_room_speaks_http_to_registries() {
+    let found = holding(&["reqwest::", "use reqwest", "http_auth::"], &["registry"]);
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(!holding(&["reqwest::"], &[]).is_empty());
+}
+
+#[test]
 fn no_room_but_the_clock_reads_the_time_or_draws_at_random() {
     let sources_of_time = [
         "SystemTime",
@@ -247,6 +256,8 @@ fn json_text_exists_only_at_the_edges() {
         "orchestration/context.rs",
         // Flow documents and checkpoints are files.
         "flow",
+        // Manifests on the registries' wire, and the file of credentials.
+        "registry",
         // People and their files.
         "cli",
     ];

@@ -39,7 +39,7 @@ access = "read-write"
 [grants]
 log = true
 clock = "wall"
-http = [{ scheme = "https", host = "example.org", methods = ["GET"] }]
+http = ["GET=https://example.org"]
 
 [limits]
 memory = "32MiB"

@@ -20,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 use common::{
     LONG, Stage, Tap, append, contents, error, host, puppet, run, said, virtual_host, wait_at_gate,
 };
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use soma::{

@@ -16,6 +16,8 @@ mod cache;
 mod common;
 #[path = "sandbox/compiler.rs"]
 mod compiler;
+#[path = "sandbox/refusals.rs"]
+mod refusals;
 
 use std::{
     fmt::Write as _,
@@ -156,7 +158,7 @@ fn a_component_that_asks_for_more_than_the_contract_is_refused_in_words() {
         writeln!(told, "{name}: {refused}").unwrap();
     }
     expect![[r#"
-        wasi_environment: the component imports `wasi:cli/environment@0.2.0`, which this host does not offer
+        wasi_environment: the component imports `wasi:cli/environment@0.2.0`, which is not granted; grant `wasi` (without folders, environment and http rules it reaches none) or build it without
         unknown_function: the component imports `run-shell`, which this host does not offer
         unversioned_import: the component imports `soma:neuron/clock`, which this host does not offer
         unknown_interface: the component imports `soma:neuron/shell@0.1.0`, which this host does not offer

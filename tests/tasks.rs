@@ -26,6 +26,7 @@ use std::{
 use common::{
     LONG, Stage, Tap, append, error, host, plugin, puppet, run, said, told, wait_at_gate,
 };
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use soma::{
     Host,
@@ -414,4 +415,8 @@ fn a_host_that_is_gone_takes_no_task() {
     drop(host);
     let refused = stage.tenant.dispatch(puppet(json!([]))).unwrap_err();
     assert_eq!(refused, DispatchError::ShutDown);
+    assert_eq!(refused.to_string(), "the host is shutting down");
+    let asked = stage.tenant.dispatch_and_wait(puppet(json!([])), LONG);
+    let refused = asked.now_or_never().unwrap().unwrap_err();
+    assert_eq!(refused.to_string(), "the host is shutting down");
 }

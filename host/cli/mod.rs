@@ -2,14 +2,17 @@
 
 mod args;
 mod bench;
+mod check;
 mod compile;
 mod demo;
 mod exit;
-mod hosting;
 mod log;
+mod neuron;
 mod paths;
 mod run;
 mod silent;
+mod start;
+mod up;
 
 use std::process::ExitCode;
 
@@ -32,6 +35,12 @@ enum Verb {
     Demo(demo::Args),
     /// Run one task on any neuron component and show reply and cost.
     Run(run::Args),
+    /// Say whether a deployment can run, and everything that is wrong with it.
+    Check(check::Args),
+    /// Run a deployment: tasks as JSON lines in, answers as JSON lines out.
+    Up(up::Args),
+    /// Push components to registries and pull them from there.
+    Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),
     /// Compile a component from standard input to standard output, for a host.
@@ -56,6 +65,9 @@ pub fn main() -> ExitCode {
     let done = match cli.verb {
         Verb::Demo(args) => demo::main(&args),
         Verb::Run(args) => run::main(&args),
+        Verb::Check(args) => check::main(&args),
+        Verb::Up(args) => up::main(&args),
+        Verb::Neuron(args) => neuron::main(&args),
         Verb::Bench(args) => bench::main(&args),
         Verb::Compile(args) => compile::main(&args),
     };

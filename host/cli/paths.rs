@@ -11,8 +11,19 @@ use super::{Exit, Failed};
 /// `${XDG_CACHE_HOME:-~/.cache}/soma/code`. `None` on a machine that names
 /// neither folder; neurons are then compiled at every start.
 pub(super) fn code_cache() -> Option<PathBuf> {
+    cache("code")
+}
+
+/// Where pulled components are kept:
+/// `${XDG_CACHE_HOME:-~/.cache}/soma/components`. `None` as for
+/// [`code_cache`]; every pull then asks its registry.
+pub(super) fn components() -> Option<PathBuf> {
+    cache("components")
+}
+
+fn cache(name: &str) -> Option<PathBuf> {
     let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-    Some(caches?.join("soma").join("code"))
+    Some(caches?.join("soma").join(name))
 }
 
 /// This very program, even when its file was replaced meanwhile.

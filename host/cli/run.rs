@@ -1,5 +1,6 @@
 //! `soma run`: one task on any neuron component.
 
+mod grants;
 mod report;
 
 use std::{
@@ -14,13 +15,14 @@ use std::{
 
 use serde_json::Value;
 
-use self::report::Report;
-use super::{Exit, Failed, args, hosting, log};
+use self::{grants::GrantArgs, report::Report};
+use super::{Exit, Failed, args, log, start};
 use crate::{
+    Host,
     engram::{Engram, MemoryEngram, VectorEngram},
-    neuron::{CompileError, CompilerLimits, Grants, Interface, Limits, LoadError, Plugin},
+    neuron::{CompileError, CompilerLimits, Limits, LoadError, Plugin},
     orchestration::{Access, Answer, Dispatch, Neuron, TenantHandle},
-    signal::Object,
+    signal::{Object, TraceId},
     tenant::Quotas,
 };
 
@@ -34,6 +36,9 @@ Examples:
     soma run target/neurons/generator.wasm --engram calls --show-engrams \\
       --input '{\"question\": \"what is a saga?\"}'
 
+  A neuron that uses WASI, with one folder to read and one host to ask:
+    soma run neuron.wasm --dir ./data::/data --http https://api.example.org
+
 Log lines of the neuron go to standard error; SOMA_LOG filters them
 (for example SOMA_LOG=neuron=debug).
 
@@ -44,9 +49,6 @@ Exit codes:
   3  a file is missing or unreadable, or the component was refused
   4  the time ran out
   5  the host itself could not start";
-
-/// Instances that a run has live at a time, at most.
-const INSTANCES: u32 = 64;
 
 /// Arguments of `soma run`.
 #[derive(Debug, clap::Args)]
@@ -91,14 +93,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = args::duration)]
     compile_timeout: Duration,
 
-    /// Let it import this interface: engram, synapse, clock, log and random are
-    /// granted anyway, orchestration is not
-    #[arg(long = "grant", value_name = "NAME")]
-    grants: Vec<Interface>,
+    #[command(flatten)]
+    grants: GrantArgs,
 
-    /// Grant nothing but what `--grant` names
-    #[arg(long)]
-    no_default_grants: bool,
+    /// Run it on this trace: with `--clock virtual` and `--seeded-random` a task
+    /// repeats on the same trace
+    #[arg(long, value_name = "ID")]
+    trace: Option<TraceId>,
 
     /// Bind a fresh engram under this name, to read and write: NAME or
     /// NAME=memory holds entries, NAME=vector:DIM entries with embeddings
@@ -172,9 +173,10 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     log::start(args.verbose)?;
     let input = args.input()?;
     args.check_engrams()?;
-    let host = hosting::host(INSTANCES, args.compiler())?;
+    let grants = args.grants.grants()?;
+    let host = start::host_compiling(args.compiler(), || Host::builder().instances(64))?;
     let plugin = host
-        .load_file(&args.component, &args.grants())
+        .load_file(&args.component, &grants)
         .map_err(|error| refused(&args.component, &error))?;
     let tenant = host
         .add_tenant("cli", Quotas::default())
@@ -185,7 +187,10 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
         .map(|spec| spec.create(&tenant))
         .collect();
     tenant.register(args.neuron(Arc::clone(&plugin), &engrams));
-    let task = Dispatch::to_neuron(args.name()).input(Value::Object(input));
+    let mut task = Dispatch::to_neuron(args.name()).input(Value::Object(input));
+    if let Some(trace) = &args.trace {
+        task = task.on_trace(trace.clone());
+    }
     let answer = host.run(one_task(tenant, task))?;
     let report = Report::new(answer, args.timeout);
     let contents = if args.show_engrams {
@@ -237,17 +242,6 @@ impl Args {
             let message = format!("--engram binds `{}` twice", spec.name);
             Err(Failed::new(Exit::Usage, message))
         })
-    }
-
-    fn grants(&self) -> Grants {
-        let base = if self.no_default_grants {
-            Grants::none()
-        } else {
-            Grants::default()
-        };
-        self.grants
-            .iter()
-            .fold(base, |grants, interface| grants.with(*interface))
     }
 
     /// The neuron's id: the name of its file.
@@ -312,18 +306,17 @@ fn refused(path: &Path, error: &LoadError) -> Failed {
         _ => format!("{} was refused: {error}", path.display()),
     };
     let failed = Failed::new(exit, message);
+    if let Some(advice) = grants::advice(error) {
+        return failed.advise(advice);
+    }
     match error {
         LoadError::Read { .. } => failed.advise(
             "give the path of a component file; \
              `cargo xtask neurons` builds this repository's into target/neurons",
         ),
-        LoadError::NotGranted { interface, .. } => failed.advise(format!(
-            "if it may have that, add `--grant {}`",
-            interface.name()
-        )),
-        LoadError::UnknownImport(import) if import.starts_with("wasi:") => failed.advise(
-            "build it for wasm32-unknown-unknown, which imports nothing of WASI (docs/neurons.md)",
-        ),
+        LoadError::UnknownImport(import) if import.starts_with("wasi:") => {
+            failed.advise("of WASI there are cli, clocks, filesystem, http, io, random and sockets")
+        }
         LoadError::Compile(CompileError::Memory { .. }) => {
             failed.advise("allow more with `--compile-memory`")
         }
@@ -354,7 +347,6 @@ mod tests {
         let args = Args::from_arg_matches(&command.get_matches_from(["run", "a.wasm"])).unwrap();
         assert_eq!(args.limits(), Limits::default());
         assert_eq!(args.compiler(), CompilerLimits::default());
-        assert_eq!(args.grants(), Grants::default());
     }
 
     #[test]

@@ -8,11 +8,9 @@
 
 use std::mem::size_of;
 
-use serde_json::Value;
-
 use super::entry::Entry;
 use super::layers::{Layer, Stack};
-use crate::signal::Object;
+use crate::signal::{size_of_object, size_of_value};
 
 /// Fixed part of an entry: itself, its stack and its rows in three indexes.
 const ENTRY: usize = size_of::<Entry>() + size_of::<Stack>() + 160;
@@ -38,34 +36,9 @@ pub(super) fn entry_bytes(entry: &Entry, id: usize) -> u64 {
         .embedding
         .as_ref()
         .map_or(0, |numbers| 2 * size_of_val::<[f32]>(numbers));
-    let (memory, text) = value_bytes(&entry.content);
-    let (meta, _) = object_bytes(&entry.meta);
-    to_u64(ENTRY + tags + id + key + vector + memory + text + meta)
-}
-
-/// Bytes in memory beyond the value itself, and of its JSON text.
-fn value_bytes(value: &Value) -> (usize, usize) {
-    match value {
-        Value::Null | Value::Bool(_) => (0, 5),
-        Value::Number(number) => (number.as_str().len(), number.as_str().len()),
-        Value::String(text) => (text.len(), text.len() + 2),
-        Value::Array(items) => items.iter().fold((0, 2), |(memory, text), item| {
-            let (more, longer) = value_bytes(item);
-            (memory + size_of::<Value>() + more, text + longer + 1)
-        }),
-        Value::Object(object) => object_bytes(object),
-    }
-}
-
-fn object_bytes(object: &Object) -> (usize, usize) {
-    object.iter().fold((0, 2), |(memory, text), (key, value)| {
-        let (more, longer) = value_bytes(value);
-        let slot = size_of::<(String, Value)>() + 2 * size_of::<usize>();
-        (
-            memory + slot + key.len() + more,
-            text + key.len() + 4 + longer,
-        )
-    })
+    let content = size_of_value(&entry.content);
+    let meta = size_of_object(&entry.meta).memory;
+    to_u64(ENTRY + tags + id + key + vector + content.memory + content.text + meta)
 }
 
 /// A length as the ledger counts it.

@@ -4,6 +4,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
 
 use super::{
     Sandbox,
@@ -94,7 +95,7 @@ impl Sandbox {
         } = surroundings;
         let clock = environment.clock().clone();
         let limiter = Limiter::new(limits, Arc::clone(&governor));
-        let guest = Guest::new(environment, limiter, limits);
+        let guest = Guest::new(plugin, &task, environment, limiter, limits);
         let mut store = match self.store(plugin, guest, limits, control, &governor) {
             Ok(store) => store,
             Err(error) => {
@@ -165,6 +166,7 @@ impl Sandbox {
             if control.is_stopped() {
                 return Ok(UpdateDeadline::Interrupt);
             }
+            context.data().check_count()?;
             if let Some(budget) = budget {
                 let left = context.get_fuel()?;
                 charge_to(context.data_mut(), budget.saturating_sub(left), &*governor);
@@ -243,6 +245,9 @@ fn accept(reply: types::Reply, limit: usize) -> Result<Reply, End> {
 fn diagnose(error: &wasmtime::Error, guest: &mut Guest, limits: &Limits) -> End {
     if let Some(Halt(end)) = error.downcast_ref::<Halt>() {
         return end.clone();
+    }
+    if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
+        return End::Trap(format!("it called exit({code}) instead of replying"));
     }
     if let Some(panic) = guest.panic.take() {
         return End::Panic(panic);

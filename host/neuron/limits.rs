@@ -30,6 +30,10 @@ pub struct Limits {
     /// Bytes of one JSON text that the guest sends. Reading it is not
     /// interrupted: this too is part of the STOP bound (some 10 ms at 1 MiB).
     pub json_bytes: usize,
+    /// Bytes of the task's log, each line with 128 beside its text. Further
+    /// lines are dropped, and a warning says so. It bounds one task's log, not
+    /// that of many tasks: how much of a log is kept is its subscriber's part.
+    pub log_bytes: usize,
 }
 
 impl Limits {
@@ -46,7 +50,7 @@ impl Limits {
 
 impl Default for Limits {
     /// 10¹⁰ fuel (about 2 s), 64 MiB, 20 000 table elements, 30 s, 10⁶ host
-    /// calls of at most 8 MiB each, JSON texts of at most 1 MiB.
+    /// calls of at most 8 MiB each, JSON texts of at most 1 MiB, 4 MiB of log.
     fn default() -> Self {
         Self {
             fuel: 10_000_000_000,
@@ -56,6 +60,7 @@ impl Default for Limits {
             host_calls: 1_000_000,
             host_call_bytes: 8 << 20,
             json_bytes: 1 << 20,
+            log_bytes: 4 << 20,
         }
     }
 }

@@ -11,12 +11,14 @@ pub mod contract;
 mod control;
 mod engine;
 pub mod environment;
+mod grants;
 mod guest;
 mod invocation;
 mod lane;
 mod limits;
 mod outcome;
 mod plugin;
+mod wasi;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,17 +37,21 @@ pub use self::{
     compiler::{CompileError, Compiler, CompilerLimits},
     control::TaskControl,
     engine::Metering,
+    grants::{Folder, Grants, Interface, UnknownInterface, Wasi},
     invocation::{Surroundings, TaskInput},
     limits::Limits,
     outcome::{End, Ended, Reply, Usage},
-    plugin::{Grants, Interface, LoadError, Plugin, UnknownInterface},
+    plugin::{LoadError, Plugin},
 };
 use self::{
     cache::CodeCache,
     engine::{Pulse, Settings},
     lane::SlowLane,
 };
-use crate::package::{Digest, Extent};
+use crate::package::Extent;
+pub use crate::package::{
+    Digest, FileAccess, HttpRule, HttpScheme, InvalidHttpRule, Randomness, Time,
+};
 
 /// Settings of a sandbox.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Loading a component: what it asks for against what it is granted, in words,
 //! before any of its code runs.
 
-use std::{collections::BTreeSet, fmt, io::Read, path::Path, str::FromStr, sync::Arc};
+use std::{fmt, io::Read, path::Path, sync::Arc};
 
 use wasmtime::{
     Engine,
@@ -14,104 +14,11 @@ use super::{
     compiler::CompileError,
     contract::{self, OrchestratorPre},
     engine::Metering,
+    grants::{Grants, Interface},
     guest::Guest,
+    wasi,
 };
-use crate::package::{Digest, Extent, StructureError};
-
-/// An interface of the contract that a neuron may import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Interface {
-    /// Shared memory, through bindings.
-    Engram,
-    /// Emission of cognition signals.
-    Synapse,
-    /// Starting and stopping other neurons.
-    Orchestration,
-    /// Time.
-    Clock,
-    /// Log lines.
-    Log,
-    /// Randomness.
-    Random,
-}
-
-impl Interface {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Engram,
-        Self::Synapse,
-        Self::Orchestration,
-        Self::Clock,
-        Self::Log,
-        Self::Random,
-    ];
-
-    /// The name in the contract.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Engram => "engram",
-            Self::Synapse => "synapse",
-            Self::Orchestration => "orchestration",
-            Self::Clock => "clock",
-            Self::Log => "log",
-            Self::Random => "random",
-        }
-    }
-}
-
-impl FromStr for Interface {
-    type Err = UnknownInterface;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|interface| interface.name() == name)
-            .ok_or_else(|| UnknownInterface(name.to_owned()))
-    }
-}
-
-/// A grant by a name that the contract does not have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no grant; there are engram, synapse, orchestration, clock, log and random")]
-pub struct UnknownInterface(String);
-
-/// What an operator lets a neuron import.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grants(BTreeSet<Interface>);
-
-impl Grants {
-    /// Nothing at all: the component must be pure computation.
-    pub fn none() -> Self {
-        Self(BTreeSet::new())
-    }
-
-    /// Adds a grant.
-    #[must_use]
-    pub fn with(mut self, interface: Interface) -> Self {
-        self.0.insert(interface);
-        self
-    }
-
-    /// Takes a grant away.
-    #[must_use]
-    pub fn without(mut self, interface: Interface) -> Self {
-        self.0.remove(&interface);
-        self
-    }
-
-    /// Whether `interface` is granted.
-    pub fn has(&self, interface: Interface) -> bool {
-        self.0.contains(&interface)
-    }
-}
-
-impl Default for Grants {
-    /// The world `neuron`: everything but orchestration. Engrams are reached
-    /// through bindings only, of which there are none until they are given.
-    fn default() -> Self {
-        Self(Interface::ALL.into()).without(Interface::Orchestration)
-    }
-}
+use crate::package::{Digest, Extent, Randomness, StructureError, Time};
 
 /// Why a component was refused.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +69,36 @@ pub enum LoadError {
         /// The grant that is missing.
         interface: Interface,
     },
+    /// WASI without leave.
+    #[error(
+        "the component imports `{0}`, which is not granted; grant `wasi` (without folders, \
+         environment and http rules it reaches none) or build it without"
+    )]
+    WasiNotGranted(String),
+    /// WASI's HTTP without leave, or with leave for no request at all.
+    #[error(
+        "the component imports `{0}`, which is not granted; grant `http` with a rule for each \
+         host that it may reach, or build it without"
+    )]
+    HttpNotGranted(String),
+    /// Another WASI.
+    #[error("the component imports `{0}`; of WASI this host offers 0.2")]
+    WasiVersion(String),
+    /// A granted folder that cannot be had.
+    #[error("the folder {host} cannot be granted as `{guest}`: {why}")]
+    Folder {
+        /// On the host, as given.
+        host: String,
+        /// As the guest would see it.
+        guest: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A granted environment variable that no environment can hold.
+    #[error(
+        "`{0}` and its value cannot be granted as environment variable: a name has no `=`, neither has a NUL"
+    )]
+    Variable(String),
     /// Built for another contract version.
     #[error(
         "the component was built for {PACKAGE}@{needed} (its `{name}`), this host offers {offered}; \
@@ -209,6 +146,9 @@ pub struct Plugin {
     digest: Digest,
     imports: Vec<String>,
     size: u64,
+    time: Time,
+    randomness: Randomness,
+    wasi: Option<Arc<wasi::Prepared>>,
 }
 
 impl fmt::Debug for Plugin {
@@ -244,7 +184,23 @@ impl Plugin {
         self.size
     }
 
-    pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    pub(super) fn time(&self) -> Time {
+        self.time
+    }
+
+    pub(super) fn randomness(&self) -> Randomness {
+        self.randomness
+    }
+
+    pub(super) fn wasi(&self) -> Option<&Arc<wasi::Prepared>> {
+        self.wasi.as_ref()
+    }
+
+    /// The bytes of a component file, at most [`Plugin::MAX_BYTES`].
+    ///
+    /// # Errors
+    /// When it cannot be read or is larger.
+    pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         let unreadable = |source| LoadError::Read {
             path: path.display().to_string(),
             source,
@@ -305,6 +261,9 @@ impl Plugin {
             digest,
             imports,
             size,
+            time: grants.time(),
+            randomness: grants.randomness(),
+            wasi: grants.wasi().map(wasi::Prepared::new).transpose()?,
         }))
     }
 }
@@ -337,6 +296,9 @@ fn linker(engine: &Engine, grants: &Grants) -> wasmtime::Result<Linker<Guest>> {
             }
         }
     }
+    if let Some(granted) = grants.wasi() {
+        wasi::link(&mut linker, granted)?;
+    }
     Ok(linker)
 }
 
@@ -348,6 +310,9 @@ fn of_contract(name: &str) -> Option<(&str, &str)> {
 }
 
 fn check_import(name: &str, grants: &Grants) -> Result<(), LoadError> {
+    if let Some(name) = name.strip_prefix("wasi:") {
+        return wasi::check_import(name, grants);
+    }
     let unknown = || LoadError::UnknownImport(name.to_owned());
     let (interface, version) = of_contract(name).ok_or_else(unknown)?;
     check_version(name, version)?;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     neuron::{Limits, TaskControl},
-    signal::{self, Object, Payload, Signal, SignalId, TraceId},
+    signal::{self, Object, Payload, Signal, SignalId, TraceId, size_of_object, size_of_value},
     tenant::{Overloaded, Waiting},
 };
 
@@ -154,6 +154,16 @@ impl Dispatch {
         self.meta = meta;
         self
     }
+
+    /// What its input, context and metadata take in memory.
+    pub(super) fn input_bytes(&self) -> u64 {
+        let context = self.context.iter();
+        let context = context.map(|entry| size_of::<Value>() + size_of_value(entry).memory);
+        let bytes = size_of_value(&self.input).memory
+            + context.sum::<usize>()
+            + size_of_object(&self.meta).memory;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
 }
 
 /// Why a task did not start.
@@ -185,6 +195,9 @@ pub enum DispatchError {
     /// The host is shutting down.
     #[error("the host is shutting down")]
     ShutDown,
+    /// The tenant is no more.
+    #[error("tenant `{0}` was removed from this host")]
+    Removed(Arc<str>),
     /// Tasks that start tasks that start tasks.
     #[error("a task may start tasks at most {0} levels deep")]
     TooDeep(u32),
@@ -268,7 +281,11 @@ impl Core {
         if self.closed.load(Ordering::Acquire) {
             return Err(DispatchError::ShutDown);
         }
+        if tenant.traces.is_closed() {
+            return Err(tenant.removed());
+        }
         let neuron = tenant.route(&dispatch.target)?;
+        let bytes = dispatch.input_bytes();
         let input = match dispatch.input {
             Value::Object(input) => input,
             other => return Err(DispatchError::InvalidInput(other.to_string())),
@@ -277,6 +294,7 @@ impl Core {
         if depth > MAX_DEPTH {
             return Err(DispatchError::TooDeep(MAX_DEPTH));
         }
+        let held_input = tenant.tenant.hold_input(bytes)?;
         let admission = self.admission.ask(&tenant.tenant, parent.is_some())?;
         let mut payload = signal::Task::new(input);
         payload.capabilities = dispatch.target.required();
@@ -296,6 +314,7 @@ impl Core {
             tenant: Arc::clone(tenant),
             neuron,
             task: Arc::new(task),
+            held_input: Some(held_input),
             attempt: dispatch.attempt.unwrap_or(0),
             context: dispatch.context,
             limits: dispatch.limits,
@@ -328,6 +347,7 @@ impl Core {
                 Err(Refused::Stopped) => {
                     return Err(DispatchError::Stopped(worker.task.trace_id.clone()));
                 }
+                Err(Refused::Removed) => return Err(worker.tenant.removed()),
                 Err(Refused::TooManyChildren) => {
                     return Err(DispatchError::TooManyTraces(MAX_CHILDREN));
                 }

@@ -142,6 +142,9 @@ impl Orchestration for GuestOrchestrator {
                     strategy.max_attempts
                 )));
             }
+            // Kept for further attempts, each of which has its own.
+            let kept = self.task.tenant.tenant.hold_input(dispatch.input_bytes());
+            let _kept = kept.map_err(|full| refusal(full.into()))?;
             let strategy = strategy_of(strategy);
             let handle = self.handle();
             let retried = handle.retry(dispatch, &strategy, Some(self.task.as_parent()));
@@ -222,7 +225,9 @@ fn refusal(error: DispatchError) -> wit::OrchestrationError {
     let text = error.to_string();
     match error {
         DispatchError::Unroutable { .. } => wit::OrchestrationError::Unroutable(text),
-        DispatchError::Stopped(_) => wit::OrchestrationError::Denied(text),
+        DispatchError::Stopped(_) | DispatchError::Removed(_) => {
+            wit::OrchestrationError::Denied(text)
+        }
         DispatchError::Overloaded(_)
         | DispatchError::TooManyTraces(_)
         | DispatchError::ShutDown => wit::OrchestrationError::Overloaded(text),

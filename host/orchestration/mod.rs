@@ -65,6 +65,10 @@ pub(crate) struct TenantState {
 }
 
 impl TenantState {
+    fn removed(&self) -> DispatchError {
+        DispatchError::Removed(Arc::clone(self.tenant.name()))
+    }
+
     fn route(&self, target: &Target) -> Result<Arc<Neuron>, DispatchError> {
         self.registry
             .route(target)

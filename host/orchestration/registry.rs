@@ -315,6 +315,13 @@ impl Registry {
         self.0.write().remove(id)
     }
 
+    /// Takes all neurons away; running tasks finish.
+    pub(super) fn clear(&self) {
+        let neurons = std::mem::take(&mut *self.0.write());
+        // Without the lock: their engrams may be anybody's code.
+        drop(neurons);
+    }
+
     /// Sorted ids.
     pub(super) fn ids(&self) -> Vec<Arc<str>> {
         let mut ids: Vec<_> = self.0.read().by_id.keys().cloned().collect();

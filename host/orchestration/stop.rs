@@ -80,6 +80,31 @@ impl TenantHandle {
     }
 }
 
+impl TenantHandle {
+    /// Takes no task from here on, stops all traces and waits until they have
+    /// ended. Once begun it finishes, but for what [`TenantHandle::forget`]
+    /// does.
+    pub(crate) async fn close(&self, options: StopOptions) -> Vec<Stopped> {
+        let traces = self.state().traces.close();
+        // All of them are told before any is waited for.
+        let stops = traces
+            .iter()
+            .map(|trace| self.core().stop(self.state(), trace, options.clone()));
+        let stops: Vec<_> = stops.collect();
+        let mut stopped = Vec::new();
+        for stop in stops {
+            stopped.extend(stop.await.iter().cloned());
+        }
+        stopped
+    }
+
+    /// Lets go of the tenant's neurons and engrams.
+    pub(crate) fn forget(&self) {
+        self.state().registry.clear();
+        self.tenant().forget_engrams();
+    }
+}
+
 impl Core {
     /// Stops a live trace. The work is done on the control runtime, which no
     /// guest can delay.

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
@@ -21,6 +24,8 @@ pub(super) struct TraceTable {
     /// Where commits of traces that nobody waits for are done.
     control: Handle,
     entries: Mutex<Entries>,
+    /// Set under the lock of the entries; then no trace is opened.
+    closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -35,6 +40,7 @@ impl TraceTable {
         Arc::new(Self {
             control,
             entries: Mutex::default(),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -46,7 +52,7 @@ impl TraceTable {
     /// The trace of that id, opened if it is new.
     ///
     /// # Errors
-    /// It was stopped.
+    /// It was stopped, or the table is closed.
     pub(super) fn open(
         self: &Arc<Self>,
         id: TraceId,
@@ -54,6 +60,9 @@ impl TraceTable {
         parent: Option<&Arc<Trace>>,
     ) -> Result<Arc<Trace>, Refused> {
         let mut entries = self.entries.lock();
+        if self.is_closed() {
+            return Err(Refused::Removed);
+        }
         if entries.stopped.contains(&id) {
             return Err(Refused::Stopped);
         }
@@ -66,6 +75,17 @@ impl TraceTable {
             ))
         });
         Ok(Arc::clone(trace))
+    }
+
+    /// Opens no further trace; returns those that are live, to be stopped.
+    pub(super) fn close(&self) -> Vec<Arc<Trace>> {
+        let entries = self.entries.lock();
+        self.closed.store(true, Ordering::Release);
+        entries.live.values().cloned().collect()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// The live trace of that id.

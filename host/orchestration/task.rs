@@ -15,7 +15,7 @@ use super::{
 use crate::{
     neuron::{End, Ended, Limits, Reply, Surroundings, TaskControl, TaskInput, Usage},
     signal::{self, Directed, Object, Payload, Signal, SignalId},
-    tenant::{Permit, Waiting},
+    tenant::{HeldInput, Permit, Waiting},
 };
 
 /// A task and all that it takes to run it.
@@ -24,6 +24,8 @@ pub(super) struct Worker {
     pub(super) tenant: Arc<TenantState>,
     pub(super) neuron: Arc<Neuron>,
     pub(super) task: Arc<Signal>,
+    /// The tenant's charge for it, until the task has ended.
+    pub(super) held_input: Option<HeldInput>,
     pub(super) attempt: u32,
     pub(super) context: Vec<Value>,
     pub(super) limits: Option<Limits>,
@@ -58,6 +60,7 @@ pub(super) struct RunningTask {
 
 impl Drop for RunningTask {
     fn drop(&mut self) {
+        drop(self.worker.held_input.take());
         let Worker {
             task,
             control,

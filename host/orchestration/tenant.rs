@@ -1,6 +1,9 @@
 //! A tenant as its orchestrating code sees it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use super::{
     Core, TenantState,
@@ -75,7 +78,7 @@ impl TenantHandle {
     }
 
     /// Registers a neuron. One of the same id is replaced for new tasks;
-    /// running ones finish on the old.
+    /// running ones finish on the old. That of a removed tenant gets no task.
     pub fn register(&self, neuron: Neuron) -> Arc<Neuron> {
         self.state.registry.register(neuron)
     }
@@ -98,8 +101,12 @@ impl TenantHandle {
     /// Listens to the tenant's signals, all types.
     ///
     /// # Errors
-    /// When the bus refuses the options.
+    /// When the bus refuses the options, or the tenant was removed.
     pub fn observe(&self, options: SubscribeOptions) -> Result<Subscription, SynapseError> {
+        if self.state.traces.is_closed() {
+            // Its name may be another's by now.
+            return Err(SynapseError::Refused(self.state.removed().to_string()));
+        }
         let all = Pattern::all_of(self.state.tenant.name());
         self.core.synapse.subscribe(all, options)
     }
@@ -107,7 +114,8 @@ impl TenantHandle {
     /// Starts a task.
     ///
     /// # Errors
-    /// When no neuron fits, the trace was stopped, or there is no room.
+    /// When no neuron fits, the trace was stopped, there is no room, or the
+    /// tenant was removed.
     pub fn dispatch(&self, dispatch: Dispatch) -> Result<Pathway, DispatchError> {
         self.core.dispatch(&self.state, dispatch, None)
     }
@@ -131,17 +139,18 @@ impl TenantHandle {
     }
 
     /// Opens a fresh trace whose writes stay undoable until its owner commits
-    /// or stops it.
+    /// or stops it. On one of a removed tenant every task is refused.
     pub fn open_trace(&self) -> OpenTrace {
         let id = self.core.ids.trace();
+        let settlement = Settlement::ByOwner;
         loop {
-            // A fresh id is neither stopped nor known.
-            if let Ok(trace) = self
-                .state
-                .traces
-                .open(id.clone(), Settlement::ByOwner, None)
-                && trace.hold().is_ok()
-            {
+            // A fresh id is neither stopped nor known: only the table of a
+            // removed tenant refuses it.
+            let trace = match self.state.traces.open(id.clone(), settlement, None) {
+                Ok(trace) => trace,
+                Err(_) => Arc::new(Trace::new(id.clone(), settlement, None, Weak::new())),
+            };
+            if trace.hold().is_ok() {
                 return OpenTrace {
                     tenant: self.clone(),
                     trace,

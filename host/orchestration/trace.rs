@@ -94,6 +94,8 @@ pub(super) enum Refused {
     Stopped,
     /// It was forgotten in the meantime; open it again.
     Forgotten,
+    /// Its tenant was removed.
+    Removed,
     /// Its tasks have started as many traces as they may at a time.
     TooManyChildren,
 }

@@ -12,6 +12,7 @@ use jsonschema::error::ValidationErrorKind;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use serde_path_to_error::Segment;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -230,8 +231,15 @@ impl Document {
         }
         Problems::unless_any(wrong, ())?;
         // Whatever a schema cannot say is told here, one at a time.
-        serde_json::from_value(self.value.clone())
-            .map_err(|error| Problems(vec![self.told("", true, error)]))
+        serde_path_to_error::deserialize(self.value.clone()).map_err(|error| {
+            let key = |segment: &Segment| match segment {
+                Segment::Seq { index } => index.to_string(),
+                other => other.to_string(),
+            };
+            let keys: Vec<_> = error.path().iter().map(key).collect();
+            let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+            Problems(vec![self.problem(&keys, error.inner())])
+        })
     }
 
     fn explain(

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     document::{Document, Problem, Problems},
+    http::HttpRule,
     quantity::{Size, Span},
 };
 
@@ -67,6 +68,16 @@ pub enum Language {
     C,
     /// Go; experimental.
     Go,
+}
+
+impl FileAccess {
+    /// `read` or `read-write`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::ReadWrite => "read-write",
+        }
+    }
 }
 
 impl Language {
@@ -164,106 +175,57 @@ pub enum FileAccess {
     ReadWrite,
 }
 
-/// The time that a neuron sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Which time a neuron sees, through the contract and through WASI alike. The
+/// limit on its wall time is the host's clock in either case.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
-pub enum ClockKind {
-    /// The host's.
+pub enum Time {
+    /// The host's clock.
+    #[default]
     Wall,
-    /// Begins with the task and moves only by the neuron's own sleeps.
+    /// A clock of the task's own: it starts at the time in the trace's id
+    /// (1970 for an id that holds none), moves by the task's own sleeps alone,
+    /// and these end at once. The same trace id gives the same times.
     Virtual,
 }
 
-/// The randomness that a neuron sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RandomKind {
-    /// The host's.
-    System,
-    /// The same for the same task.
-    Seeded,
-}
-
-/// Requests over HTTP that may be made.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct HttpRule {
-    /// `https` or `http`.
-    pub scheme: Scheme,
-    /// The host's name, letter for letter; no wildcard.
-    pub host: String,
-    /// The port; the scheme's own unless said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    /// Methods, in capitals.
-    pub methods: Vec<String>,
-}
-
-/// The scheme of a request.
+/// Where a neuron's randomness comes from, through the contract and through
+/// WASI alike.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    /// In the clear.
-    Http,
-    /// With TLS.
-    Https,
-}
-
-impl Scheme {
-    /// As it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    /// The port that a URL of it stands for.
-    pub fn port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
-}
-
-impl HttpRule {
-    /// The port that it is about.
-    pub fn port(&self) -> u16 {
-        self.port.unwrap_or(self.scheme.port())
-    }
-
-    /// Whether it allows all that `other` does.
-    pub fn covers(&self, other: &Self) -> bool {
-        self.scheme == other.scheme
-            && self.host.eq_ignore_ascii_case(&other.host)
-            && self.port() == other.port()
-            && other
-                .methods
-                .iter()
-                .all(|method| self.methods.contains(method))
-    }
-}
-
-impl fmt::Display for HttpRule {
-    /// As `soma.toml` writes it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            scheme,
-            host,
-            methods,
-            ..
-        } = self;
-        let methods = methods.join("\", \"");
-        write!(
-            f,
-            "{{ scheme = \"{}\", host = \"{host}\", port = {}, methods = [\"{methods}\"] }}",
-            scheme.as_str(),
-            self.port()
-        )
-    }
+#[serde(rename_all = "kebab-case")]
+pub enum Randomness {
+    /// The host's source.
+    #[default]
+    System,
+    /// A stream of the task's own, seeded by its trace id, neuron id, attempt
+    /// and input: the same task draws the same numbers. Never for secrets.
+    Seeded,
 }
 
 /// What a neuron asks for beside engrams. What is left out is not asked for.
@@ -278,10 +240,10 @@ pub struct Requests {
     pub synapse: Vec<Emission>,
     /// The time that it needs to see.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub clock: Option<ClockKind>,
+    pub clock: Option<Time>,
     /// The randomness that it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub random: Option<RandomKind>,
+    pub random: Option<Randomness>,
     /// Log lines on the task's trace.
     #[serde(skip_serializing_if = "is_false")]
     pub log: bool,
@@ -295,7 +257,7 @@ pub struct Requests {
     /// Environment variables, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<String>,
-    /// Requests over HTTP.
+    /// Requests over HTTP, for example `GET,POST=https://api.example.org:8443`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub http: Vec<HttpRule>,
 }
@@ -403,33 +365,6 @@ impl Manifest {
         for name in self.grants.files.keys().filter(|name| !is_name(name)) {
             wrong.push(told(&["grants", "files", name], no_name(name)));
         }
-        for (index, rule) in self.grants.http.iter().enumerate() {
-            if let Some(message) = rule.problem() {
-                wrong.push(told(&["grants", "http", &index.to_string()], message));
-            }
-        }
         wrong
-    }
-}
-
-impl HttpRule {
-    /// What a schema cannot say of a rule.
-    pub fn problem(&self) -> Option<String> {
-        if self.host.is_empty() || self.host.contains(['*', '/', ':', '@']) {
-            return Some(format!(
-                "{:?} is no host: write its name alone, without wildcards",
-                self.host
-            ));
-        }
-        if self.methods.is_empty() {
-            return Some("methods names none: write for example [\"GET\"]".to_owned());
-        }
-        let odd = |method: &&String| {
-            !method.bytes().all(|byte| byte.is_ascii_uppercase()) || method.is_empty()
-        };
-        let odd = self.methods.iter().find(odd)?;
-        Some(format!(
-            "{odd:?} is no method: write it in capitals, for example \"GET\""
-        ))
     }
 }

@@ -6,6 +6,7 @@
 
 mod digest;
 mod document;
+mod http;
 mod manifest;
 pub(crate) mod quantity;
 mod section;
@@ -15,9 +16,10 @@ mod structure;
 pub use self::{
     digest::{Digest, InvalidDigest},
     document::{Document, Place, Problem, Problems, schema_of},
+    http::{HttpRule, HttpScheme, InvalidHttpRule},
     manifest::{
-        Binding, BindingAccess, ClockKind, Emission, FileAccess, HttpRule, Language, Manifest,
-        RandomKind, Requests, SchemaFiles, Scheme, Wishes, is_name,
+        Binding, BindingAccess, Emission, FileAccess, Language, Manifest, Randomness, Requests,
+        SchemaFiles, Time, Wishes, is_name,
     },
     quantity::{Size, Span, duration, size},
     section::{Package, PackageError, Schemas, embed},

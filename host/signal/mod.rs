@@ -13,6 +13,7 @@ mod id;
 mod json;
 mod payload;
 mod signal_type;
+mod size;
 mod time;
 
 pub use envelope::{Directed, Signal};
@@ -24,6 +25,7 @@ pub use payload::{
     Register, Stop, Stopped, Task, TaskAwarded, TaskDeclined, TaskOffer, ToolCall, ToolResult,
 };
 pub use signal_type::{SignalType, UnknownSignalType};
+pub(crate) use size::{size_of_object, size_of_value};
 pub use time::{TimeError, Timestamp};
 
 /// A JSON object. Keys keep their order and numbers keep their digits, so that what was decoded

@@ -64,4 +64,7 @@ pub enum SynapseError {
     /// A subscription that can hold nothing would lose every signal.
     #[error("a subscription needs a capacity of at least 1")]
     NoCapacity,
+    /// What was asked for cannot be listened to; says why.
+    #[error("{0}")]
+    Refused(String),
 }

@@ -101,6 +101,21 @@ pub enum Overloaded {
         /// Waiting tasks.
         waiting: usize,
     },
+    /// The inputs of the tenant's tasks fill its quota.
+    #[error(
+        "tenant `{tenant}` holds {held} of its {limit} bytes of task inputs and {bytes} more do \
+         not fit; try again when tasks have ended, or raise `input_bytes`"
+    )]
+    Inputs {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// Bytes of the tasks that wait or run.
+        held: u64,
+        /// The quota.
+        limit: u64,
+        /// Bytes of the task that was refused.
+        bytes: u64,
+    },
     /// A task of a task must not wait for a slot: the task it belongs to holds
     /// one, and if all did so none would ever be free.
     #[error(

@@ -4,12 +4,14 @@
 //! Knows quotas and fair turns; knows no trace, route or flow.
 
 mod admission;
+mod input;
 mod quota;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, RwLock};
 
+pub(crate) use self::input::HeldInput;
 use self::quota::{FuelBucket, Held as HeldBytes};
 pub use self::{
     admission::{Admission, Overloaded, Permit, Waiting},
@@ -21,6 +23,9 @@ use crate::{
     neuron::environment::Governor,
 };
 
+/// Engrams by their ids.
+type Engrams = BTreeMap<Arc<str>, Arc<dyn Engram>>;
+
 /// One tenant: a name space on the bus, engrams of its own, and quotas.
 pub struct Tenant {
     name: Arc<str>,
@@ -28,9 +33,12 @@ pub struct Tenant {
     memory: HeldBytes,
     store: HeldBytes,
     journal: HeldBytes,
+    inputs: HeldBytes,
     fuel: Option<Mutex<FuelBucket>>,
     clock: Clock,
-    engrams: RwLock<BTreeMap<Arc<str>, Arc<dyn Engram>>>,
+    /// None once the tenant was removed. They hold their ledger, the tenant:
+    /// until then the two keep each other.
+    engrams: RwLock<Option<Engrams>>,
     queue: admission::Queue,
 }
 
@@ -66,13 +74,14 @@ impl Tenant {
             memory: HeldBytes::new(quotas.memory_bytes),
             store: HeldBytes::new(quotas.store_bytes),
             journal: HeldBytes::new(quotas.journal_bytes),
+            inputs: HeldBytes::new(quotas.input_bytes),
             fuel: quotas
                 .fuel_per_second
                 .map(|rate| Mutex::new(FuelBucket::new(rate, clock.monotonic()))),
             queue: admission::Queue::new(&quotas),
             quotas,
             clock,
-            engrams: RwLock::default(),
+            engrams: RwLock::new(Some(BTreeMap::new())),
         }))
     }
 
@@ -86,19 +95,34 @@ impl Tenant {
         &self.quotas
     }
 
-    /// Adds an engram under its id; an engram of that id is replaced.
+    /// Adds an engram under its id; an engram of that id is replaced. A tenant
+    /// that was removed takes none.
     pub fn add_engram(&self, engram: Arc<dyn Engram>) {
-        self.engrams.write().insert(Arc::clone(engram.id()), engram);
+        if let Some(engrams) = &mut *self.engrams.write() {
+            engrams.insert(Arc::clone(engram.id()), engram);
+        }
     }
 
     /// The engram of that id.
     pub fn engram(&self, id: &str) -> Option<Arc<dyn Engram>> {
-        self.engrams.read().get(id).cloned()
+        self.engrams.read().as_ref()?.get(id).cloned()
     }
 
     /// Ids of all its engrams, sorted.
     pub fn engram_ids(&self) -> Vec<Arc<str>> {
-        self.engrams.read().keys().cloned().collect()
+        let engrams = self.engrams.read();
+        engrams
+            .iter()
+            .flatten()
+            .map(|(id, _)| Arc::clone(id))
+            .collect()
+    }
+
+    /// Lets go of all engrams, for good.
+    pub(crate) fn forget_engrams(&self) {
+        let engrams = self.engrams.write().take();
+        // Without the lock: they may be anybody's code.
+        drop(engrams);
     }
 
     /// Bytes of linear memory that its live instances hold.
@@ -114,6 +138,11 @@ impl Tenant {
     /// Bytes that its open journals hold.
     pub fn journal_held(&self) -> u64 {
         self.journal.held()
+    }
+
+    /// Bytes of the inputs of its tasks that wait or run.
+    pub fn inputs_held(&self) -> u64 {
+        self.inputs.held()
     }
 
     fn queue(&self) -> &admission::Queue {

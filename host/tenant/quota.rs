@@ -16,6 +16,10 @@ pub struct Quotas {
     pub live_instances: usize,
     /// Tasks that may wait for their turn; more are refused.
     pub queued_tasks: usize,
+    /// Bytes of the inputs of all tasks that wait or run, with their contexts
+    /// and metadata, as they lie in the host's memory (an estimate: some 70
+    /// bytes a JSON value beside its text).
+    pub input_bytes: u64,
     /// Fuel units a second, over all its tasks; a burst of one second's worth
     /// is free. `None` is no bound.
     pub fuel_per_second: Option<u64>,
@@ -28,13 +32,14 @@ pub struct Quotas {
 }
 
 impl Default for Quotas {
-    /// 64 tasks, 256 instances and 10 000 waiting, no fuel bound, 4 GiB of live memory, 1 GiB
-    /// of engrams, 256 MiB of journals.
+    /// 64 tasks, 256 instances and 10 000 waiting with 256 MiB of inputs, no fuel bound, 4 GiB
+    /// of live memory, 1 GiB of engrams, 256 MiB of journals.
     fn default() -> Self {
         Self {
             concurrent_tasks: 64,
             live_instances: 256,
             queued_tasks: 10_000,
+            input_bytes: 256 << 20,
             fuel_per_second: None,
             memory_bytes: 4 << 30,
             store_bytes: 1 << 30,

@@ -1,5 +1,6 @@
 //! What the black-box tests share: hosts, neurons from `target/neurons`, a tap
-//! on the bus, and an engram that knows when a guest is inside a host call.
+//! on the bus, an engram that knows when a guest is inside a host call, and the
+//! `soma` command.
 
 #![allow(
     dead_code,
@@ -11,6 +12,7 @@
     reason = "each test binary uses a part of it, and a test fails by panicking"
 )]
 
+pub mod command;
 pub mod gate;
 pub mod tap;
 
@@ -31,7 +33,7 @@ pub use gate::Gate;
 pub use tap::Tap;
 
 /// Longer than any test takes: a wait that fails says so instead of hanging.
-const WATCHDOG: Duration = Duration::from_secs(120);
+pub const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// A timeout that is never reached.
 pub const LONG: Duration = Duration::from_secs(86_400);

@@ -37,7 +37,7 @@ access = "write"
 [grants]
 telepathy = true
 clock = 7
-http = [{ scheme = "ftp", host = "example.org", methods = ["GET"] }]
+http = ["ftp://example.org"]
 
 [limits]
 memory = "much"
@@ -48,7 +48,7 @@ memory = "much"
             neuron.toml:7:10: engrams.notes.access: "write" is none of `read` and `read-write`
             neuron.toml:10:1: grants.telepathy: unknown key; there are `orchestration`, `synapse`, `clock`, `random`, `log`, `wasi`, `files`, `environment` and `http`
             neuron.toml:11:9: grants.clock: 7 is none of `wall` and `virtual`
-            neuron.toml:12:20: grants.http.0.scheme: "ftp" is none of `http` and `https`
+            neuron.toml:12:9: grants.http.0: "ftp://example.org" is no rule: write methods, scheme, host and port, for example "GET,POST=https://api.example.org:8443"
             neuron.toml:15:10: limits.memory: "much" is no size: write a number and one of B, KiB, MiB, GiB, kB, MB, GB, for example 512KiB or 64MiB"#]],
     );
 }
@@ -61,17 +61,19 @@ version = "one"
 
 [grants]
 files = { "../up" = "read" }
-http = [
-  { scheme = "http", host = "*.example.org", methods = ["GET"] },
-  { scheme = "http", host = "example.org", methods = ["get"] },
-]
 "#,
         &expect![[r#"
             neuron.toml:1:6: id: "no te" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
             neuron.toml:2:11: version: "one" is no version such as "1.0.0": unexpected character 'o' while parsing major version number
-            neuron.toml:5:21: grants.files."../up": "../up" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
-            neuron.toml:7:3: grants.http.0: "*.example.org" is no host: write its name alone, without wildcards
-            neuron.toml:8:3: grants.http.1: "get" is no method: write it in capitals, for example "GET""#]],
+            neuron.toml:5:21: grants.files."../up": "../up" cannot be a name: use 1 to 64 letters, digits, `-` or `_`"#]],
+    );
+}
+
+#[test]
+fn what_has_the_right_form_and_still_makes_no_sense_has_a_place_too() {
+    told(
+        "id = \"a\"\nversion = \"1.0.0\"\n[grants]\nhttp = [\"http://a\", \"http://a:0\"]\n",
+        &expect!["neuron.toml:4:21: grants.http.1: 0 is no port"],
     );
 }
 

@@ -71,3 +71,57 @@ fn a_neuron_whose_retries_are_used_up_is_told_why() {
         assert_eq!(stage.gate.inside(), 0);
     });
 }
+
+#[test]
+fn a_neuron_asks_for_at_least_one_attempt_and_at_most_1000() {
+    let host = common::host();
+    let stage = Stage::new(&host, "acme");
+    let mut tap = Tap::on(&stage.tenant);
+    run(&host, async move {
+        let retry = |attempts: u32| json!({"retry": {"neuron": "puppet", "input": {}, "max_attempts": attempts, "timeout_ms": 60_000}});
+        let steps = json!([retry(1_001), retry(0), retry(1_000)]);
+        let answer = stage.tenant.dispatch_and_wait(puppet(steps), LONG).await;
+        let said = said(&answer.unwrap());
+        let refused = [0, 1].map(|place| {
+            let error = &said[place]["error"];
+            assert_eq!(error["code"], "INVALID_REQUEST");
+            format!("{}\n", error["message"].as_str().unwrap())
+        });
+        expect_test::expect![[r#"
+            invalid request: max-attempts is 1001, at most 1000 are made
+            invalid request: max_attempts is 0; a call needs at least one attempt
+        "#]]
+        .assert_eq(&refused.concat());
+        assert!(said[2]["outcome"].is_object(), "{}", said[2]);
+        // The puppet's own task, and the one attempt that was made.
+        assert_eq!(of_type(tap.seen(), Task).len(), 2);
+    });
+}
+
+#[test]
+fn a_host_that_shuts_down_starts_no_further_attempt() {
+    let host = common::host();
+    let stage = Stage::new(&host, "acme");
+    let strategy = RetryStrategy {
+        // Its clock stops with the host: nobody may wait on it.
+        backoff: Backoff::Constant(HOUR),
+        max_delay: HOUR,
+        ..patient()
+    };
+    let task = puppet(json!([wait_at_gate()]));
+    let outside = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let ended = outside.block_on(async {
+        let mut retried = Box::pin(stage.tenant.run_with_retry(task, &strategy));
+        // Begun, and waiting at the gate.
+        assert!(retried.as_mut().now_or_never().is_none());
+        stage.gate.arrived(1).await;
+        drop(host);
+        let ended = tokio::time::timeout(common::WATCHDOG, retried).await;
+        ended.unwrap()
+    });
+    assert_eq!(ended.unwrap_err().to_string(), "the host is shutting down");
+    assert_eq!(stage.gate.arrivals(), 1);
+}

@@ -7,6 +7,12 @@ fn call(steps: Value) -> Value {
     json!({"call": {"neuron": "puppet", "input": told(steps)}})
 }
 
+/// The code and the words of an error that a puppet said.
+fn refusal(said: &Value) -> String {
+    let text = |key: &str| said["error"][key].as_str().unwrap();
+    format!("{}: {}", text("code"), text("message"))
+}
+
 #[test]
 fn what_a_neuron_starts_is_a_child_of_its_task_on_a_trace_of_its_own() {
     let host = host();
@@ -53,22 +59,13 @@ fn a_neuron_sees_how_the_tasks_ended_that_it_waited_for() {
         assert_eq!(said[0]["outcome"], json!({"n": 1}));
         assert_eq!(said[2]["outcome"], json!({"question": "?"}));
         assert_eq!(said[3]["outcome"], json!({"action": "a"}));
-        let errors: String = [1, 4, 5, 6]
-            .map(|place| {
-                let error = &said[place]["error"];
-                format!(
-                    "{}: {}\n",
-                    error["code"].as_str().unwrap(),
-                    error["message"].as_str().unwrap()
-                )
-            })
-            .concat();
+        let errors = [1, 4, 5, 6].map(|place| refusal(&said[place]) + "\n");
         expect_test::expect![[r#"
             F: told to fail with F
             NEURON_TRAP: the neuron trapped: wasm `unreachable` instruction executed
             UNROUTABLE: unroutable: no neuron of tenant `acme` is neuron `nobody`; registered: puppet
             DENIED: denied: trace trc_foreign is neither this task's own nor one that it started
-        "#]].assert_eq(&errors);
+        "#]].assert_eq(&errors.concat());
     });
 }
 
@@ -142,5 +139,47 @@ fn what_a_neuron_started_ends_with_it_unless_it_ended_well() {
         stage.gate.arrived(3).await;
         stage.gate.open();
         common::until(|| stage.memory.len() == 2).await;
+    });
+}
+
+#[test]
+fn a_neuron_looks_for_at_most_64_capabilities_at_once() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    run(&host, async move {
+        let call = |n: usize| json!({"call": {"capabilities": vec!["c"; n], "input": {}}});
+        let said = said(&ask(&stage.tenant, json!([call(65), call(64)])).await);
+        expect_test::expect![
+            "INVALID_REQUEST: invalid request: 65 capabilities, at most 64 are looked for"
+        ]
+        .assert_eq(&refusal(&said[0]));
+        assert_eq!(said[1]["error"]["code"], "UNROUTABLE");
+    });
+}
+
+#[test]
+fn the_tasks_of_a_trace_start_at_most_1024_traces_that_are_not_settled() {
+    let host = host();
+    let stage = Stage::new(&host, "acme");
+    run(&host, async move {
+        // A pathway that is kept keeps its trace.
+        let start = json!({"dispatch": {"neuron": "puppet", "input": {}}});
+        let steps = json!([
+            {"repeat": {"times": 1_024, "steps": [start, "wait_for_last"]}},
+            start,
+            {"close": 7},
+            start,
+        ]);
+        let task = puppet(steps).limits(Limits {
+            wall: LONG,
+            ..Limits::default()
+        });
+        let answer = stage.tenant.dispatch_and_wait(task, LONG).await.unwrap();
+        let said = said(&answer);
+        assert!(said[..1_024].iter().all(|said| said["trace"].is_string()));
+        expect_test::expect!["OVERLOADED: overloaded: the tasks of a trace may have at most 1024 traces started and not settled"]
+            .assert_eq(&refusal(&said[1_024]));
+        assert!(said[1_025]["trace"].is_string(), "{}", said[1_025]);
+        common::until(|| stage.tenant.traces().is_empty()).await;
     });
 }

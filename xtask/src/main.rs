@@ -6,6 +6,7 @@
 mod neurons;
 mod policy;
 mod process;
+mod registry;
 mod sysroot;
 mod toolchain;
 
@@ -27,7 +28,9 @@ Commands:
   test [arguments]   Set up, build the neurons, then run `cargo test --workspace`
                      with the arguments, for example: cargo xtask test stop_
                      Without arguments the guest SDK's and the neurons' own
-                     unit tests run too.
+                     unit tests run too. The tests' registry server, Debian's
+                     docker-registry, is unpacked into target/registry where it
+                     is not on PATH.
   neurons            Set up, then build every guest component of plugins/:
                      target/neurons/<name>.wasm and, for the components that
                      misbehave on purpose, target/neurons/hostile/<name>.wasm
@@ -54,15 +57,16 @@ Exit codes:
   0  done
   1  a step failed: a build, a test, the demo
   2  the command line or SOMA_GUEST_TOOLCHAIN makes no sense
-  3  neither way gives this machine a guest toolchain; the message says what
-     was tried and what a person can do
+  3  neither way gives this machine a guest toolchain, or there is no registry
+     server for the tests; the message says what was tried and what a person
+     can do
 ";
 
 /// Why a command did not succeed; each kind has its exit code.
 pub(crate) enum Failure {
     /// The command line or an environment variable makes no sense.
     Usage(String),
-    /// This machine has no guest toolchain and none could be set up.
+    /// This machine lacks what is needed and it could not be set up.
     Setup(String),
     /// A step failed; its own output has told the details already.
     Step(anyhow::Error),
@@ -134,6 +138,7 @@ fn demo(root: &Path, arguments: &[OsString]) -> Result<(), Failure> {
 }
 
 fn test(root: &Path, arguments: &[OsString]) -> Result<(), Failure> {
+    registry::ensure(root)?;
     neurons::build(root, &toolchain::ensure()?)?;
     say("testing the host (the first build takes some minutes)");
     let mut cargo = process::cargo(root);

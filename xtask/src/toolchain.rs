@@ -22,7 +22,8 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const FORCE: &str = "SOMA_GUEST_TOOLCHAIN";
 const QUERY_LIMIT: Duration = Duration::from_secs(30);
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
-const APT_LIMIT: Duration = Duration::from_secs(1800);
+/// A slow line, and other programs that hold apt's lock.
+pub(crate) const APT_LIMIT: Duration = Duration::from_secs(1800);
 const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 
 /// Everything that a guest build needs to know about its toolchain.
@@ -152,7 +153,8 @@ fn install(packages: &[&str]) -> Result<(), String> {
     }
 }
 
-fn apt_get(words: &[&str]) -> Command {
+/// `apt-get` as root, by sudo where we are somebody else.
+pub(crate) fn apt_get(words: &[&str]) -> Command {
     let root = matches!(
         captured(Command::new("id").arg("-u"), QUERY_LIMIT),
         Ended::Well(id) if id.trim() == "0"

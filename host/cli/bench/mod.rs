@@ -13,11 +13,11 @@ mod stop;
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Exit, Failed, hosting, paths};
+use super::{Exit, Failed, paths};
 use crate::{
     Host,
     engram::MemoryEngram,
-    neuron::{CompilerLimits, Grants, Limits, Plugin},
+    neuron::{Grants, Limits, Plugin},
     orchestration::{Access, Neuron, TenantHandle},
     tenant::Quotas,
 };
@@ -111,7 +111,7 @@ impl Bench {
     }
 
     fn host(&self, instances: u32) -> Result<Host, Failed> {
-        hosting::host(instances, CompilerLimits::default())
+        super::start::host(|| Host::builder().instances(instances))
     }
 
     fn plugin(&self, host: &Host, name: &str) -> Result<Arc<Plugin>, Failed> {
@@ -129,6 +129,7 @@ fn roomy_tenant(host: &Host, name: &str) -> Result<TenantHandle, Failed> {
         concurrent_tasks: 20_000,
         live_instances: 20_000,
         queued_tasks: 100_000,
+        input_bytes: u64::MAX,
         memory_bytes: u64::MAX,
         store_bytes: u64::MAX,
         journal_bytes: u64::MAX,

@@ -100,23 +100,29 @@ const SCENARIOS: [Scenario; 6] = [
     },
 ];
 
+/// The scenarios that print the reference demo's lines, and nothing else.
+const OF_THE_REFERENCE: usize = 3;
+
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     let stage = Stage::set(args)?;
     let mut broken = Vec::new();
-    let mut first = true;
+    let mut last = 0;
     for (number, scenario) in (1..).zip(&SCENARIOS) {
         if !args.scenarios.is_empty() && !args.scenarios.contains(&number) {
             continue;
         }
-        if !first && !args.json {
+        if last > 0 && !args.json {
             report::print("");
         }
-        first = false;
+        last = number;
         let mut report = Report::open(number, (scenario.title)(args.stall), args.json);
         (scenario.play)(&stage, &mut report)?;
         broken.extend(report.close());
     }
     if broken.is_empty() {
+        if last > OF_THE_REFERENCE && !args.json {
+            report::print("\nEvery promise of these scenarios held.");
+        }
         return Ok(Exit::Ok);
     }
     Err(Failed::new(Exit::Failed, broken.join("\nerror: ")))

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     Host,
-    cli::{Exit, Failed, hosting, paths},
+    cli::{Exit, Failed, paths, start},
     engram::{Engram, MemoryEngram, VectorEngram},
-    neuron::{CompilerLimits, Grants, Plugin},
+    neuron::{Grants, Plugin},
     orchestration::TenantHandle,
     tenant::Quotas,
 };
@@ -77,7 +77,7 @@ impl Stage {
         }
         let documents = documents::read(args.data.as_deref())?;
         Ok(Self {
-            host: hosting::host(INSTANCES, CompilerLimits::default())?,
+            host: start::host(|| Host::builder().instances(INSTANCES))?,
             stall: args.stall,
             documents,
             question: args.question.clone(),

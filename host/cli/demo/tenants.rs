@@ -123,6 +123,9 @@ pub(super) fn side_by_side(stage: &Stage, report: &mut Report) -> Result<(), Fai
         .host
         .run(draft(quiet.clone(), stage.question.clone()))?;
     let hostile = hostile(stage)?;
+    report
+        .say("the quiet tenant has drafts checked: first alone, then while the hostile one sends");
+    report.say("wave after wave of tasks that spin, sleep, flood, grow, crash or answer nonsense");
 
     let alone = stage.host.run(check(quiet.clone(), draft.clone()))?;
     let done = Arc::new(AtomicBool::new(false));
@@ -153,6 +156,9 @@ pub(super) fn side_by_side(stage: &Stage, report: &mut Report) -> Result<(), Fai
         let what = format!("the number of drafts checked {told}");
         report.expect(&what, CHECKS, latencies.count());
     }
+    if [&alone, &beside].map(Latencies::count) == [CHECKS, CHECKS] {
+        report.say("-> the quiet tenant got every answer");
+    }
     tell_ends(report, &ends);
     let held = hostile.tenant().memory_held() + hostile.tenant().journal_held();
     report.say(format_args!(
@@ -174,7 +180,9 @@ struct Ends {
 
 fn tell_ends(report: &mut Report, ends: &Ends) {
     let total: u64 = ends.codes.values().sum();
-    report.say(format_args!("hostile tenant: {total} tasks ended"));
+    report.say(format_args!(
+        "hostile tenant: {total} tasks ended, each in its own way"
+    ));
     for ((neuron, code), count) in &ends.codes {
         report.say(format_args!("  {neuron:<16} {count:>5} x {code}"));
     }

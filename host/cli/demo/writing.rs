@@ -81,13 +81,16 @@ pub(super) fn answers(stage: &Stage, report: &mut Report) -> Result<(), Failed> 
     report.fact("documents", documents);
     report.fact("chunks", chunks);
     report.fact("question", stage.question.as_str());
+    report.say(format_args!(
+        "a validator approves each draft or sends it back; {MOST_DRAFTS} drafts are made at most"
+    ));
     let flow = retry_loop()?;
-    for (style, promised, best_effort) in [
-        ("improving", "approved", None),
-        ("sloppy", "exhausted", Some(true)),
+    for (style, habit, promised, best_effort) in [
+        ("improving", "mends what was found", "approved", None),
+        ("sloppy", "does not care", "exhausted", Some(true)),
     ] {
         report.say("");
-        report.say(format_args!("a writer of the kind `{style}`:"));
+        report.say(format_args!("a writer who {habit} (`{style}`):"));
         let (run, drafts) = write(stage, &tenant, &flow, style);
         for line in &drafts {
             report.say(format_args!("  {line}"));
@@ -173,7 +176,9 @@ fn tell(report: &mut Report, run: &Run) -> Value {
     match (&run.error, last) {
         (Some(cause), _) => report.say(format_args!("{ended}: {cause}")),
         (None, Some("approved")) => {
-            report.say(format_args!("{ended}: approved on draft {drafts}"));
+            report.say(format_args!(
+                "{ended}: approved on draft {drafts}; the answer and its sources:"
+            ));
             report.quote(draft_text(&run.state));
             for citation in citations(&run.state) {
                 report.say(format_args!("    {}", citation_line(citation)));
@@ -181,7 +186,7 @@ fn tell(report: &mut Report, run: &Run) -> Value {
         }
         (None, _) => {
             report.say(format_args!(
-                "{ended}: exhausted after {drafts} drafts, the last one is the best effort"
+                "{ended}: exhausted after {drafts} drafts, the last one is the best effort:"
             ));
             report.quote(draft_text(&run.state));
         }

@@ -5,6 +5,7 @@
 
 mod engram;
 mod orchestration;
+mod own;
 mod synapse;
 
 use std::{sync::Arc, time::Duration};
@@ -12,13 +13,21 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use wasmtime::component::ResourceTable;
 
+pub(super) use self::own::OwnTime;
 use super::{
     contract::{clock, log, random, types},
     environment::{Environment, LogLevel, LogRecord},
+    invocation::TaskInput,
     limits::{Limiter, Limits},
     outcome::End,
+    plugin::Plugin,
+    wasi,
 };
-use crate::signal::Object;
+use crate::{
+    clock::{Clock, Random},
+    package::{Randomness, Time},
+    signal::Object,
+};
 
 /// What one task's store holds.
 pub(super) struct Guest {
@@ -32,9 +41,18 @@ pub(super) struct Guest {
     pub(super) instantiated: bool,
     /// What the guest said when it panicked.
     pub(super) panic: Option<String>,
+    /// In place of the host's clock.
+    pub(super) own_time: Option<OwnTime>,
+    /// In place of the host's randomness.
+    own_random: Option<Random>,
+    /// Made by the first call of WASI; a neuron without it never has one.
+    pub(super) wasi: wasi::Slot,
     host_call_limit: u64,
     host_call_bytes: usize,
     json_bytes: usize,
+    log_limit: usize,
+    /// Bytes that the log may still take; none once a line was dropped.
+    log_left: Option<usize>,
     table: ResourceTable,
 }
 
@@ -45,6 +63,8 @@ pub(super) struct Halt(pub(super) End);
 
 impl Guest {
     pub(super) fn new(
+        plugin: &Plugin,
+        task: &TaskInput<'_>,
         environment: Arc<dyn Environment>,
         limiter: Limiter,
         limits: &Limits,
@@ -58,27 +78,92 @@ impl Guest {
             host_calls: 0,
             instantiated: false,
             panic: None,
+            own_time: (plugin.time() == Time::Virtual).then(|| OwnTime::of(task.trace_id)),
+            own_random: (plugin.randomness() == Randomness::Seeded).then(|| own::random_of(task)),
+            wasi: wasi::Slot::new(plugin.wasi().cloned()),
             host_call_limit: limits.host_calls,
             host_call_bytes: limits.host_call_bytes,
             json_bytes: limits.json_bytes,
+            log_limit: limits.log_bytes,
+            log_left: Some(limits.log_bytes),
             table,
         }
     }
 
     /// Counts a host call; the first line of every host function.
-    fn enter(&mut self) -> wasmtime::Result<()> {
+    pub(super) fn enter(&mut self) -> wasmtime::Result<()> {
         self.enter_many(1)
     }
 
     /// Counts a call that stands for several.
     fn enter_many(&mut self, calls: usize) -> wasmtime::Result<()> {
-        self.host_calls = self.host_calls.saturating_add(calls.max(1) as u64);
+        self.count(calls.max(1) as u64);
+        self.check_count()
+    }
+
+    pub(super) fn count(&mut self, calls: u64) {
+        self.host_calls = self.host_calls.saturating_add(calls);
+    }
+
+    /// Whether the guest may go on after so many calls.
+    pub(super) fn check_count(&self) -> wasmtime::Result<()> {
         if self.host_calls > self.host_call_limit {
             return Err(Halt(End::TooManyHostCalls(self.host_call_limit)).into());
         }
         Ok(())
     }
+
+    /// The clock that the guest sees.
+    pub(super) fn clock(&self) -> &Clock {
+        match &self.own_time {
+            Some(own) => own.clock(),
+            None => self.environment.clock(),
+        }
+    }
+
+    /// The randomness that the guest sees.
+    pub(super) fn random(&self) -> &Random {
+        match &self.own_random {
+            Some(own) => own,
+            None => self.environment.random(),
+        }
+    }
+
+    /// Random bytes, as many as one call may have.
+    pub(super) fn random_bytes(&self, call: &str, count: u64) -> wasmtime::Result<Vec<u8>> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if count > MAX_RANDOM_BYTES {
+            return Err(Halt(End::Trap(format!(
+                "{call} asked for {count} bytes, at most {MAX_RANDOM_BYTES} are given at once"
+            )))
+            .into());
+        }
+        let mut bytes = vec![0; count];
+        self.random().fill(&mut bytes);
+        Ok(bytes)
+    }
+
+    /// Hands on a line of so many bytes, or says once that no more are.
+    fn write_line(&mut self, record: LogRecord, bytes: usize) {
+        let Some(left) = self.log_left else { return };
+        self.log_left = left.checked_sub(bytes.saturating_add(LOG_LINE_BYTES));
+        if self.log_left.is_some() {
+            self.environment.log(record);
+            return;
+        }
+        self.environment.log(LogRecord {
+            level: LogLevel::Warn,
+            message: format!(
+                "the task has written its {} bytes of log; what follows is dropped",
+                self.log_limit
+            ),
+            fields: Object::new(),
+        });
+    }
 }
+
+/// What a line of the log takes beside its text: time, trace, tenant, neuron.
+const LOG_LINE_BYTES: usize = 128;
 
 /// A JSON text has at most one value in so many of the bytes that it may have:
 /// a value costs the host some 100 bytes whatever its text is.
@@ -147,19 +232,22 @@ impl types::Host for Guest {}
 impl clock::Host for Guest {
     async fn wall_ms(&mut self) -> wasmtime::Result<u64> {
         self.enter()?;
-        Ok(self.environment.clock().now().millis())
+        Ok(self.clock().now().millis())
     }
 
     async fn monotonic_ns(&mut self) -> wasmtime::Result<u64> {
         self.enter()?;
-        let nanos = self.environment.clock().monotonic().as_nanos();
+        let nanos = self.clock().monotonic().as_nanos();
         Ok(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     async fn sleep_ms(&mut self, ms: u64) -> wasmtime::Result<()> {
         self.enter()?;
-        let sleep = self.environment.clock().sleep(Duration::from_millis(ms));
-        sleep.await;
+        let span = Duration::from_millis(ms);
+        match &self.own_time {
+            Some(own) => own.pass(span).await,
+            None => self.environment.clock().sleep(span).await,
+        }
         Ok(())
     }
 }
@@ -173,6 +261,7 @@ impl log::Host for Guest {
     ) -> wasmtime::Result<()> {
         self.enter()?;
         message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
+        let bytes = message.len() + fields.len().min(LogRecord::MAX_BYTES);
         let record = LogRecord {
             level: match level {
                 log::Level::Trace => LogLevel::Trace,
@@ -190,31 +279,23 @@ impl log::Host for Guest {
         if record.is_panic() {
             self.panic = Some(record.message.clone());
         }
-        self.environment.log(record);
+        self.write_line(record, bytes);
         Ok(())
     }
 }
 
 /// Bytes of randomness that one call may ask for.
-const MAX_RANDOM_BYTES: u32 = 65_536;
+const MAX_RANDOM_BYTES: usize = 65_536;
 
 impl random::Host for Guest {
     async fn bytes(&mut self, count: u32) -> wasmtime::Result<Vec<u8>> {
         self.enter()?;
-        if count > MAX_RANDOM_BYTES {
-            return Err(Halt(End::Trap(format!(
-                "random.bytes asked for {count} bytes, at most {MAX_RANDOM_BYTES} are given at once"
-            )))
-            .into());
-        }
-        let mut bytes = vec![0; count as usize];
-        self.environment.random().fill(&mut bytes);
-        Ok(bytes)
+        self.random_bytes("random.bytes", count.into())
     }
 
     async fn u64(&mut self) -> wasmtime::Result<u64> {
         self.enter()?;
-        Ok(self.environment.random().u64())
+        Ok(self.random().u64())
     }
 }
 

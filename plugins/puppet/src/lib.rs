@@ -168,7 +168,7 @@ impl Puppet {
         if let Some(top_k) = recall.top_k {
             query = query.top_k(top_k);
         }
-        let mut options = RecallOptions::default();
+        let mut options = RecallOptions::default().tags(recall.tags.iter().cloned());
         if let Some(ms) = recall.deadline_ms {
             options = options.deadline_ms(ms);
         }

@@ -90,6 +90,9 @@ pub(crate) struct Recall {
     pub(crate) from: String,
     #[serde(default)]
     pub(crate) tag: Option<String>,
+    /// A filter: all of them.
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
     #[serde(default)]
     pub(crate) top_k: Option<u32>,
     #[serde(default)]

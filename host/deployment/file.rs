@@ -1,0 +1,281 @@
+//! The tables of `soma.toml`.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::no_name;
+use crate::{
+    package::{
+        BindingAccess, Digest, Document, Emission, FileAccess, HttpRule, Policy, Problem,
+        Randomness, Size, Time, Wishes, is_name, schema_of,
+    },
+    tenant,
+};
+
+/// The JSON schema of `soma.toml`.
+pub fn schema() -> Value {
+    schema_of::<File>()
+}
+
+/// A deployment: which neurons run for which tenants, with what.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct File {
+    /// Which components are taken.
+    #[serde(default)]
+    pub(super) policy: PolicyTable,
+    /// The host itself. A change needs a new start.
+    #[serde(default)]
+    pub(super) host: HostTable,
+    /// The tenants, by name.
+    pub(super) tenants: BTreeMap<String, Tenant>,
+}
+
+/// Which components are taken.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct PolicyTable {
+    /// What happens to a component without a signature by a trusted key:
+    /// nothing, a warning (the default), or a refusal.
+    pub(super) signatures: Policy,
+    /// PEM files of the public keys that count, from the file's folder on.
+    pub(super) trusted_keys: Vec<PathBuf>,
+    /// Never touch the network: what is not in the local store is not to be had.
+    pub(super) offline: bool,
+}
+
+/// The host itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct HostTable {
+    /// Live instances at a time.
+    pub(super) instances: Option<u32>,
+    /// Threads that run guests.
+    pub(super) workers: Option<usize>,
+}
+
+/// One tenant.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Tenant {
+    /// What it may take of the host. A change needs a new start.
+    #[serde(default)]
+    pub(super) quotas: Quotas,
+    /// Its engrams, by name.
+    #[serde(default)]
+    pub(super) engrams: BTreeMap<String, Engram>,
+    /// Its neurons, by the id under which tasks reach them.
+    #[serde(default)]
+    pub(super) neurons: BTreeMap<String, Neuron>,
+}
+
+/// What a tenant may take of the host. What is left out has the host's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Quotas {
+    /// Tasks that run at a time.
+    concurrent_tasks: Option<usize>,
+    /// Instances that live at a time, waiting ones included.
+    live_instances: Option<usize>,
+    /// Tasks that may wait for their turn.
+    queued_tasks: Option<usize>,
+    /// Fuel units a second, over all its tasks.
+    fuel_per_second: Option<u64>,
+    /// Linear memory over all its live instances.
+    memory: Option<Size>,
+    /// The inputs of all its tasks that wait or run.
+    inputs: Option<Size>,
+    /// All its engrams.
+    store: Option<Size>,
+    /// All journals of its open traces.
+    journal: Option<Size>,
+}
+
+/// An engram.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Engram {
+    /// `memory` holds entries, `vector` entries with embeddings.
+    pub(super) kind: EngramKind,
+    /// Numbers in each embedding; for `vector`.
+    #[serde(default)]
+    pub(super) dimension: Option<u32>,
+}
+
+/// What an engram holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum EngramKind {
+    /// Entries.
+    Memory,
+    /// Entries with embeddings.
+    Vector,
+}
+
+/// A neuron.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Neuron {
+    /// Its component: a file, the folder of a project that was built, or
+    /// `oci://host/repository:tag`. Paths start from the file's folder.
+    pub(super) source: String,
+    /// The digest that its component must have, `sha256:…`.
+    #[serde(default)]
+    pub(super) digest: Option<String>,
+    /// The kind by which tasks may find it, in place of its manifest's.
+    #[serde(default)]
+    pub(super) kind: Option<String>,
+    /// Capabilities by which tasks may find it, in place of its manifest's.
+    #[serde(default)]
+    pub(super) capabilities: Option<Vec<String>>,
+    /// Whether it takes tasks that are for nobody in particular.
+    #[serde(default)]
+    pub(super) catch_all: bool,
+    /// Engrams, by the names that the neuron knows them by.
+    #[serde(default)]
+    pub(super) bind: BTreeMap<String, Bind>,
+    /// What it may do beside that.
+    #[serde(default)]
+    pub(super) grants: Grants,
+    /// What one of its tasks may use.
+    #[serde(default)]
+    pub(super) limits: Wishes,
+}
+
+/// What a neuron's name for an engram stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Bind {
+    /// An engram of the tenant's.
+    pub(super) engram: String,
+    /// What the neuron may do with it.
+    pub(super) access: BindingAccess,
+}
+
+/// What a neuron may do. It gets what it asks for and is granted here, both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Grants {
+    /// Start, retry and stop other neurons of its tenant.
+    pub(super) orchestration: bool,
+    /// Publish signals of these types.
+    pub(super) synapse: Vec<Emission>,
+    /// See time: the host's, or one that moves only by its own sleeps.
+    pub(super) clock: Option<Time>,
+    /// Draw randomness: the host's, or the same for the same task.
+    pub(super) random: Option<Randomness>,
+    /// Write log lines.
+    pub(super) log: bool,
+    /// Use WASI 0.2, of which everything is denied that is not granted below.
+    pub(super) wasi: bool,
+    /// Use folders, by the name that the neuron has for them.
+    pub(super) files: BTreeMap<String, Folder>,
+    /// See environment variables with these values.
+    pub(super) environment: BTreeMap<String, String>,
+    /// See these variables of the host's own environment.
+    pub(super) pass_environment: Vec<String>,
+    /// Make requests over HTTP, for example
+    /// `GET,POST=https://api.example.org:8443`.
+    pub(super) http: Vec<HttpRule>,
+}
+
+/// A folder that a neuron may use.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Folder {
+    /// The folder, from the file's folder on.
+    pub(super) path: PathBuf,
+    /// What the neuron may do in it.
+    pub(super) access: FileAccess,
+}
+
+impl Tenant {
+    /// What a schema cannot say of a tenant.
+    pub(super) fn check(&self, tenant: &str, document: &Document, wrong: &mut Vec<Problem>) {
+        for (name, engram) in &self.engrams {
+            let keys = ["tenants", tenant, "engrams", name];
+            if !is_name(name) {
+                wrong.push(document.key_problem(&keys, no_name(name)));
+            }
+            if let Some(message) = engram.problem() {
+                wrong.push(document.key_problem(&keys, message));
+            }
+        }
+        for (id, neuron) in &self.neurons {
+            let keys = |rest: &[&'static str]| -> Vec<String> {
+                let start = ["tenants", tenant, "neurons", id].into_iter();
+                start
+                    .chain(rest.iter().copied())
+                    .map(str::to_owned)
+                    .collect()
+            };
+            let told = |keys: &[String], message: String| {
+                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+                document.problem(&keys, message)
+            };
+            if !is_name(id) {
+                let keys = ["tenants", tenant, "neurons", id];
+                wrong.push(document.key_problem(&keys, no_name(id)));
+            }
+            if let Some(Err(error)) = neuron.digest() {
+                wrong.push(told(&keys(&["digest"]), error.to_string()));
+            }
+            for (name, bind) in &neuron.bind {
+                if !self.engrams.contains_key(&bind.engram) {
+                    let mut place = keys(&["bind"]);
+                    place.extend([name.clone(), "engram".to_owned()]);
+                    let message = format!("tenant `{tenant}` has no engram `{}`", bind.engram);
+                    let help = format!(
+                        "add:\n[tenants.{tenant}.engrams.{}]\nkind = \"memory\"",
+                        bind.engram
+                    );
+                    wrong.push(told(&place, message).help(help));
+                }
+            }
+        }
+    }
+}
+
+impl Engram {
+    fn problem(&self) -> Option<&'static str> {
+        match (self.kind, self.dimension) {
+            (EngramKind::Memory, None) | (EngramKind::Vector, Some(1..=65_536)) => None,
+            (EngramKind::Memory, Some(_)) => {
+                Some("only an engram of kind `vector` has a dimension")
+            }
+            (EngramKind::Vector, None) => {
+                Some("an engram of kind `vector` needs a dimension, for example `dimension = 16`")
+            }
+            (EngramKind::Vector, Some(_)) => Some("the dimension is a number from 1 to 65536"),
+        }
+    }
+}
+
+impl Neuron {
+    /// The pinned digest.
+    pub(super) fn digest(&self) -> Option<Result<Digest, crate::package::InvalidDigest>> {
+        self.digest.as_ref().map(|text| text.parse())
+    }
+}
+
+impl Quotas {
+    pub(super) fn quotas(&self) -> tenant::Quotas {
+        let default = tenant::Quotas::default();
+        let bytes = |size: &Option<Size>, default: u64| {
+            size.as_ref().map_or(default, |size| size.bytes as u64)
+        };
+        tenant::Quotas {
+            concurrent_tasks: self.concurrent_tasks.unwrap_or(default.concurrent_tasks),
+            live_instances: self.live_instances.unwrap_or(default.live_instances),
+            queued_tasks: self.queued_tasks.unwrap_or(default.queued_tasks),
+            fuel_per_second: self.fuel_per_second.or(default.fuel_per_second),
+            memory_bytes: bytes(&self.memory, default.memory_bytes),
+            input_bytes: bytes(&self.inputs, default.input_bytes),
+            store_bytes: bytes(&self.store, default.store_bytes),
+            journal_bytes: bytes(&self.journal, default.journal_bytes),
+        }
+    }
+}

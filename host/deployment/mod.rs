@@ -1,0 +1,242 @@
+//! `soma.toml`: which neurons run for which tenants, with what.
+//!
+//! Reads and checks the whole file, tells everything that is wrong at once and
+//! at its place, and brings a host to what the file says, at the start and
+//! again whenever it has changed. Knows no task, trace or signal.
+
+mod file;
+mod grants;
+mod neuron;
+mod source;
+mod tenants;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ed25519_dalek::VerifyingKey;
+
+use self::{file::File, neuron::Ready, source::Sources};
+use crate::{
+    Host, HostBuilder,
+    package::{Document, Problem, Problems, Trust, is_name, read_public_key},
+    registry::Registry,
+};
+pub use file::schema;
+
+/// A deployment file, read and checked as far as that needs no component.
+#[derive(Debug)]
+pub struct Deployment {
+    document: Document,
+    file: File,
+    trust: Trust,
+}
+
+/// What a look at all components has brought: everything can be run, and this
+/// is what an operator may want to know.
+#[derive(Debug)]
+pub struct Checked {
+    /// What is odd but not wrong, in the order of the file.
+    pub warnings: Vec<Problem>,
+    /// The neurons, by tenant and id.
+    pub neurons: Vec<Summary>,
+}
+
+/// One neuron of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Summary {
+    /// The tenant that it runs for.
+    pub tenant: String,
+    /// Its id there.
+    pub neuron: String,
+    /// Its own version, where it carries a manifest.
+    pub version: Option<String>,
+    /// Digest of its component, `sha256:…`.
+    pub digest: String,
+    /// Short names of the trusted keys that signed it.
+    pub signed_by: Vec<String>,
+    /// What it may do, a line each, in the words of `soma.toml`.
+    pub grants: Vec<String>,
+}
+
+/// What a running deployment is made of, to tell what has changed.
+#[derive(Debug, Default)]
+pub struct Running {
+    neurons: BTreeMap<(String, String), Arc<Ready>>,
+    engrams: BTreeMap<(String, String), file::Engram>,
+    quotas: BTreeMap<String, file::Quotas>,
+}
+
+impl Running {
+    /// What runs, by tenant and id.
+    pub fn summaries(&self) -> Vec<Summary> {
+        self.neurons.values().map(|ready| ready.summary()).collect()
+    }
+}
+
+/// What a change of the file or of a component has brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Neurons that are new, `tenant/id`.
+    pub added: Vec<String>,
+    /// Neurons of which new tasks go to another version or other settings.
+    pub replaced: Vec<String>,
+    /// Neurons that take no more tasks.
+    pub removed: Vec<String>,
+    /// As [`Checked::warnings`].
+    pub warnings: Vec<Problem>,
+}
+
+impl Deployment {
+    /// Reads a deployment file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file itself.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        let document = Document::read(path)?;
+        let file: File = document.typed()?;
+        let mut wrong = Vec::new();
+        for tenant in file.tenants.keys().filter(|name| !is_name(name)) {
+            wrong.push(document.key_problem(&["tenants", tenant], no_name(tenant)));
+        }
+        for (tenant, table) in &file.tenants {
+            table.check(tenant, &document, &mut wrong);
+        }
+        let trust = Trust {
+            policy: file.policy.signatures,
+            keys: keys(&file.policy.trusted_keys, &document, &mut wrong),
+        };
+        let deployment = Self {
+            document,
+            file,
+            trust,
+        };
+        Problems::unless_any(wrong, deployment)
+    }
+
+    /// The file, and each file that a change of which changes the deployment.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let sources = self
+            .neurons()
+            .filter_map(|(_, _, neuron)| Sources::file(self.document.folder(), &neuron.source));
+        std::iter::once(self.document.path().to_owned())
+            .chain(sources)
+            .collect()
+    }
+
+    /// A host as the file wants it.
+    pub fn host(&self) -> HostBuilder {
+        let mut builder = Host::builder();
+        if let Some(instances) = self.file.host.instances {
+            builder = builder.instances(instances);
+        }
+        if let Some(workers) = self.file.host.workers {
+            builder = builder.workers(workers);
+        }
+        builder
+    }
+
+    /// Whether the network is never to be touched.
+    pub fn is_offline(&self) -> bool {
+        self.file.policy.offline
+    }
+
+    /// Fetches, checks and compiles every component, and starts nothing. Blocks
+    /// meanwhile: not to be called from async code.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn check(&self, host: &Host, registry: &Registry) -> Result<Checked, Problems> {
+        let ready = self.ready(host, registry, &Running::default())?;
+        let mut warnings: Vec<_> = ready.iter().flat_map(|one| one.warnings.clone()).collect();
+        warnings.sort_by_key(|warning| warning.place);
+        Ok(Checked {
+            warnings,
+            neurons: ready.iter().map(|one| one.summary()).collect(),
+        })
+    }
+
+    /// Brings `host` from what `running` says to what the file says. Either
+    /// all of it or, where anything is wrong, nothing: what ran goes on as it
+    /// was. New tasks go to new versions, running ones finish on the old.
+    /// Blocks as [`Deployment::check`] does.
+    ///
+    /// # Errors
+    /// As [`Deployment::check`]; also where a running tenant would have to
+    /// change in a way that only a new start can bring.
+    pub fn apply(
+        &self,
+        host: &Host,
+        registry: &Registry,
+        running: &mut Running,
+    ) -> Result<Changes, Problems> {
+        let mut wrong = Vec::new();
+        tenants::check_change(&self.document, &self.file, running, &mut wrong);
+        let ready = match self.ready(host, registry, running) {
+            Ok(ready) => ready,
+            Err(Problems(problems)) => {
+                wrong.extend(problems);
+                Vec::new()
+            }
+        };
+        Problems::unless_any(wrong, ())?;
+        tenants::change(&self.document, &self.file, host, ready, running)
+    }
+
+    fn neurons(&self) -> impl Iterator<Item = (&str, &str, &file::Neuron)> {
+        self.file.tenants.iter().flat_map(|(tenant, table)| {
+            let neurons = table.neurons.iter();
+            neurons.map(move |(id, neuron)| (tenant.as_str(), id.as_str(), neuron))
+        })
+    }
+
+    /// All neurons, loaded; those that have not changed as they run already.
+    fn ready(
+        &self,
+        host: &Host,
+        registry: &Registry,
+        running: &Running,
+    ) -> Result<Vec<Arc<Ready>>, Problems> {
+        let sources = Sources {
+            folder: self.document.folder(),
+            registry,
+        };
+        let mut ready = Vec::new();
+        let mut wrong = Vec::new();
+        for (tenant, id, table) in self.neurons() {
+            let asked = neuron::Asked {
+                document: &self.document,
+                tenant,
+                id,
+                table,
+                engrams: self.file.tenants.get(tenant).map(|tenant| &tenant.engrams),
+            };
+            let known = running.neurons.get(&(tenant.to_owned(), id.to_owned()));
+            match asked.ready(host, &sources, &self.trust, known) {
+                Ok(one) => ready.push(one),
+                Err(problems) => wrong.extend(problems),
+            }
+        }
+        Problems::unless_any(wrong, ready)
+    }
+}
+
+fn no_name(text: &str) -> String {
+    format!("{text:?} cannot be a name: use 1 to 64 letters, digits, `-` or `_`")
+}
+
+fn keys(paths: &[PathBuf], document: &Document, wrong: &mut Vec<Problem>) -> Vec<VerifyingKey> {
+    let mut keys = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        match read_public_key(&document.folder().join(path)) {
+            Ok(key) => keys.push(key),
+            Err(error) => {
+                let place = ["policy", "trusted-keys", &index.to_string()];
+                wrong.push(document.problem(&place, error));
+            }
+        }
+    }
+    keys
+}

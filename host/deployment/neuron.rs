@@ -1,0 +1,354 @@
+//! One neuron of a deployment: from its table and its component to something
+//! that can be registered.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Summary,
+    file::{self, Bind, EngramKind},
+    grants::{self, Mismatch, Resolved},
+    source::Sources,
+};
+use crate::{
+    Host,
+    engram::Engram,
+    neuron::{Grants, Limits, LoadError, Metering, Plugin},
+    orchestration::{Access, Neuron},
+    package::{BindingAccess, Digest, Document, Manifest, Package, Policy, Problem, Trust, Wishes},
+    signal::SignalType,
+};
+
+/// A neuron as its table asks for it.
+pub(super) struct Asked<'a> {
+    pub(super) document: &'a Document,
+    pub(super) tenant: &'a str,
+    pub(super) id: &'a str,
+    pub(super) table: &'a file::Neuron,
+    /// The tenant's.
+    pub(super) engrams: Option<&'a BTreeMap<String, file::Engram>>,
+}
+
+/// A neuron that is loaded and needs only to be registered.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) tenant: String,
+    pub(super) id: String,
+    pub(super) warnings: Vec<Problem>,
+    package: Package,
+    signed_by: Vec<String>,
+    /// In the words of the file.
+    lines: Vec<String>,
+    grants: Grants,
+    emits: Vec<SignalType>,
+    limits: Limits,
+    /// By the neuron's own names.
+    bind: BTreeMap<String, Bind>,
+    kind: Option<String>,
+    capabilities: Vec<String>,
+    catch_all: bool,
+    plugin: Arc<Plugin>,
+}
+
+impl Asked<'_> {
+    /// Keys of the neuron's table.
+    fn table(&self) -> String {
+        format!("tenants.{}.neurons.{}", self.tenant, self.id)
+    }
+
+    fn problem(&self, keys: &[&str], message: impl std::fmt::Display) -> Problem {
+        let start = ["tenants", self.tenant, "neurons", self.id];
+        self.document.problem(&[&start, keys].concat(), message)
+    }
+
+    fn mismatch(&self, mismatch: Mismatch) -> Problem {
+        let keys: Vec<_> = mismatch.keys.iter().map(String::as_str).collect();
+        let problem = self.problem(&keys, mismatch.message);
+        match mismatch.help {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+
+    /// Fetches, checks, compiles and links the component. Where it is what
+    /// `known` is made of, with the same grants, that is taken.
+    pub(super) fn ready(
+        &self,
+        host: &Host,
+        sources: &Sources<'_>,
+        trust: &Trust,
+        known: Option<&Arc<Ready>>,
+    ) -> Result<Arc<Ready>, Vec<Problem>> {
+        let pinned = self.table.digest().and_then(Result::ok);
+        let wasm = sources
+            .fetch(&self.table.source, pinned)
+            .map_err(|words| vec![self.problem(&["source"], words)])?;
+        let package =
+            Package::read(&wasm).map_err(|error| vec![self.problem(&["source"], error)])?;
+        let mut wrong = Vec::new();
+        let mut warnings = Vec::new();
+        let signed_by = match trust.check(&package) {
+            Ok(keys) => keys,
+            Err(error) => {
+                let problem = self.problem(&["source"], error);
+                match trust.policy {
+                    Policy::Require => wrong.push(problem),
+                    Policy::Warn | Policy::Off => warnings.push(problem),
+                }
+                Vec::new()
+            }
+        };
+        let manifest = package.manifest.as_ref();
+        let resolved = grants::resolve(manifest, &self.table.grants, &self.table());
+        let Resolved {
+            missing, unasked, ..
+        } = &resolved;
+        wrong.extend(missing.iter().map(|one| self.mismatch(one.clone())));
+        warnings.extend(unasked.iter().map(|one| self.mismatch(one.clone())));
+        let bind = self.bindings(manifest, &mut wrong, &mut warnings);
+        let limits = self.limits(manifest, &mut warnings);
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let grants = resolved
+            .grants(&self.table.grants, self.document.folder())
+            .map_err(|mismatch| vec![self.mismatch(mismatch)])?;
+        let plugin = match known {
+            Some(known) if known.runs(&package.digest, &grants) => Arc::clone(&known.plugin),
+            _ => self.load(host, &wasm, &grants)?,
+        };
+        Ok(Arc::new(Ready {
+            tenant: self.tenant.to_owned(),
+            id: self.id.to_owned(),
+            warnings,
+            signed_by,
+            lines: resolved.lines(),
+            emits: resolved.emits(),
+            grants,
+            limits,
+            bind,
+            kind: self.kind(manifest),
+            capabilities: self.capabilities(manifest),
+            catch_all: self.table.catch_all,
+            package,
+            plugin,
+        }))
+    }
+
+    fn kind(&self, manifest: Option<&Manifest>) -> Option<String> {
+        let own = || manifest.and_then(|manifest| manifest.kind.clone());
+        self.table.kind.clone().or_else(own)
+    }
+
+    fn capabilities(&self, manifest: Option<&Manifest>) -> Vec<String> {
+        let own = || manifest.map(|manifest| manifest.capabilities.clone());
+        let set = self.table.capabilities.clone();
+        set.or_else(own).unwrap_or_default()
+    }
+
+    fn load(&self, host: &Host, wasm: &[u8], grants: &Grants) -> Result<Arc<Plugin>, Vec<Problem>> {
+        let loaded = host.load(wasm, grants, Metering::Fuel);
+        loaded.map_err(|error| {
+            let table = self.table();
+            let line = match &error {
+                LoadError::NotGranted { interface, .. } => match interface.name() {
+                    "clock" => Some("clock = \"wall\"".to_owned()),
+                    "random" => Some("random = \"system\"".to_owned()),
+                    "synapse" => Some("synapse = [\"PLAN\"]".to_owned()),
+                    other => Some(format!("{other} = true")),
+                },
+                LoadError::WasiNotGranted(_) => Some("wasi = true".to_owned()),
+                LoadError::HttpNotGranted(_) => {
+                    Some("http = [\"GET=https://api.example.org\"]".to_owned())
+                }
+                _ => None,
+            };
+            let problem = self.problem(&["source"], error);
+            vec![match line {
+                Some(line) => {
+                    problem.help(format!("to grant it, write:\n[{table}.grants]\n{line}"))
+                }
+                None => problem,
+            }]
+        })
+    }
+
+    /// What the neuron's names for engrams stand for; at most what it asks for
+    /// and at most what the table allows.
+    fn bindings(
+        &self,
+        manifest: Option<&Manifest>,
+        wrong: &mut Vec<Problem>,
+        warnings: &mut Vec<Problem>,
+    ) -> BTreeMap<String, Bind> {
+        let Some(manifest) = manifest else {
+            return self.table.bind.clone();
+        };
+        for name in self.table.bind.keys() {
+            if !manifest.engrams.contains_key(name) {
+                let message = "the component does not ask for this engram, and does not get it";
+                warnings.push(self.problem(&["bind", name], message));
+            }
+        }
+        let mut bindings = BTreeMap::new();
+        for (name, asked) in &manifest.engrams {
+            let access = match asked.access {
+                BindingAccess::Read => "read",
+                BindingAccess::ReadWrite => "read-write",
+            };
+            let Some(bind) = self.table.bind.get(name) else {
+                let message = format!(
+                    "the component asks for an engram `{name}` ({access}), which is not bound"
+                );
+                let help = format!(
+                    "to bind it, write:\n[{}.bind]\n{name} = {{ engram = \"{name}\", access = \"{access}\" }}",
+                    self.table()
+                );
+                wrong.push(self.problem(&["bind"], message).help(help));
+                continue;
+            };
+            if bind.access < asked.access {
+                let message = format!("the component asks for `{access}`, which is not granted");
+                wrong.push(self.problem(&["bind", name, "access"], message));
+            }
+            let engram = self.engrams.and_then(|engrams| engrams.get(&bind.engram));
+            if let (Some(wanted), Some(engram)) = (asked.dimension, engram)
+                && engram.dimension != Some(wanted)
+            {
+                let has = match (engram.kind, engram.dimension) {
+                    (EngramKind::Vector, Some(dimension)) => format!("has {dimension}"),
+                    _ => "holds none".to_owned(),
+                };
+                let message = format!(
+                    "the component needs embeddings of {wanted} numbers, engram `{}` {has}",
+                    bind.engram
+                );
+                wrong.push(self.problem(&["bind", name, "engram"], message));
+            }
+            let access = bind.access.min(asked.access);
+            let engram = bind.engram.clone();
+            bindings.insert(name.clone(), Bind { engram, access });
+        }
+        bindings
+    }
+
+    /// The operator's limits; else what the neuron wishes, as far as the
+    /// host's own go.
+    fn limits(&self, manifest: Option<&Manifest>, warnings: &mut Vec<Problem>) -> Limits {
+        let set = &self.table.limits;
+        let none = Wishes::default();
+        let wish = manifest.map_or(&none, |manifest| &manifest.limits);
+        let host = Limits::default();
+        let mut too_much = |key: &str, wished: String, line: String| {
+            let message =
+                format!("the component wishes {key} {wished}, and gets the host's own limit");
+            let help = format!("to give it that, write:\n[{}.limits]\n{line}", self.table());
+            warnings.push(self.problem(&["limits"], message).help(help));
+        };
+        let fuel = wish.fuel.filter(|_| set.fuel.is_none());
+        if let Some(fuel) = fuel.filter(|fuel| *fuel > host.fuel) {
+            too_much("fuel", fuel.to_string(), format!("fuel = {fuel}"));
+        }
+        let memory = wish.memory.as_ref().filter(|_| set.memory.is_none());
+        if let Some(memory) = memory.filter(|memory| memory.bytes > host.memory_bytes) {
+            let line = format!("memory = \"{}B\"", memory.bytes);
+            too_much("memory", format!("{} bytes", memory.bytes), line);
+        }
+        let timeout = wish.timeout.as_ref().filter(|_| set.timeout.is_none());
+        if let Some(timeout) = timeout.filter(|timeout| timeout.duration > host.wall) {
+            let line = format!("timeout = \"{}ms\"", timeout.duration.as_millis());
+            too_much(
+                "timeout",
+                format!("{} ms", timeout.duration.as_millis()),
+                line,
+            );
+        }
+        let calls = wish.host_calls.filter(|_| set.host_calls.is_none());
+        if let Some(calls) = calls.filter(|calls| *calls > host.host_calls) {
+            too_much(
+                "host-calls",
+                calls.to_string(),
+                format!("host-calls = {calls}"),
+            );
+        }
+        Limits {
+            fuel: set
+                .fuel
+                .unwrap_or(fuel.map_or(host.fuel, |wish| wish.min(host.fuel))),
+            memory_bytes: set.memory.as_ref().map_or_else(
+                || memory.map_or(host.memory_bytes, |wish| wish.bytes.min(host.memory_bytes)),
+                |set| set.bytes,
+            ),
+            wall: set.timeout.as_ref().map_or_else(
+                || timeout.map_or(host.wall, |wish| wish.duration.min(host.wall)),
+                |set| set.duration,
+            ),
+            host_calls: set
+                .host_calls
+                .unwrap_or(calls.map_or(host.host_calls, |wish| wish.min(host.host_calls))),
+            ..host
+        }
+    }
+}
+
+impl Ready {
+    /// Whether it is this component with these grants.
+    fn runs(&self, digest: &Digest, grants: &Grants) -> bool {
+        self.package.digest == *digest && self.grants == *grants
+    }
+
+    /// Whether new tasks would find nothing changed.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.runs(&other.package.digest, &other.grants)
+            && self.emits == other.emits
+            && self.limits == other.limits
+            && self.bind == other.bind
+            && self.kind == other.kind
+            && self.capabilities == other.capabilities
+            && self.catch_all == other.catch_all
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        let manifest = self.package.manifest.as_ref();
+        let bound = self.bind.iter().map(|(name, bind)| {
+            let access = match bind.access {
+                BindingAccess::Read => "read",
+                BindingAccess::ReadWrite => "read-write",
+            };
+            format!("engram {name}: {} ({access})", bind.engram)
+        });
+        Summary {
+            tenant: self.tenant.clone(),
+            neuron: self.id.clone(),
+            version: manifest.map(|manifest| manifest.version.clone()),
+            digest: self.package.digest.to_string(),
+            signed_by: self.signed_by.clone(),
+            grants: bound.chain(self.lines.iter().cloned()).collect(),
+        }
+    }
+
+    /// To be registered; `engram` finds a tenant's engram by name.
+    pub(super) fn neuron(&self, engram: impl Fn(&str) -> Option<Arc<dyn Engram>>) -> Neuron {
+        let mut neuron = Neuron::new(self.id.as_str(), Arc::clone(&self.plugin))
+            .limits(self.limits.clone())
+            .emits(self.emits.iter().copied());
+        if let Some(kind) = &self.kind {
+            neuron = neuron.kind(kind.as_str());
+        }
+        if self.catch_all {
+            neuron = neuron.catch_all();
+        }
+        for capability in &self.capabilities {
+            neuron = neuron.capability(capability.as_str());
+        }
+        for (name, bind) in &self.bind {
+            let access = match bind.access {
+                BindingAccess::Read => Access::Read,
+                BindingAccess::ReadWrite => Access::ReadWrite,
+            };
+            if let Some(engram) = engram(&bind.engram) {
+                neuron = neuron.bind(name.as_str(), engram, access);
+            }
+        }
+        neuron
+    }
+}

@@ -1,0 +1,178 @@
+//! A deployment that changes while it runs.
+
+use soma::orchestration::Pathway;
+
+use super::*;
+
+/// The puppet with a version of its own and what it needs.
+fn puppet(version: &str) -> String {
+    format!(
+        "id = \"puppet\"\nversion = \"{version}\"\n[engrams.memory]\naccess = \"read-write\"\n\
+         [grants]\norchestration = true\nsynapse = [\"PLAN\"]\nclock = \"wall\"\n\
+         random = \"system\"\nlog = true\n"
+    )
+}
+
+const TABLE: &str = r#"
+policy.signatures = "off"
+[tenants.acme.engrams.memory]
+kind = "memory"
+
+[tenants.acme.neurons.puppet]
+source = "puppet.wasm"
+bind.memory = { engram = "memory", access = "read-write" }
+grants = { orchestration = true, synapse = ["PLAN"], clock = "wall", random = "system", log = true }
+"#;
+
+/// A running host of one puppet.
+fn started(name: &str) -> (Site, Host, Running) {
+    let site = Site::new(name);
+    site.add("puppet", "puppet.wasm", &puppet("1.0.0"))
+        .write(TABLE);
+    let host = builder().build().unwrap();
+    let mut running = Running::default();
+    let changes = site.apply(&host, &mut running).unwrap();
+    assert_eq!(changes.added, ["acme/puppet"]);
+    (site, host, running)
+}
+
+fn version(running: &Running) -> String {
+    running.summaries()[0].version.clone().unwrap()
+}
+
+/// A task of the puppet that has started and does not end by itself.
+fn endless(host: &Host) -> Pathway {
+    let tenant = host.tenant("acme").unwrap();
+    let task = common::puppet(json!([
+        {"write": {"to": "memory", "op": "append", "content": "begun"}},
+        {"sleep": 86_400_000},
+    ]));
+    run(host, async move {
+        let pathway = tenant.dispatch(task).unwrap();
+        let memory = tenant.tenant().engram("memory").unwrap();
+        common::until(|| memory.len() == 1).await;
+        pathway
+    })
+}
+
+#[test]
+fn a_new_version_takes_new_tasks_and_running_ones_finish_on_the_old() {
+    let (site, host, mut running) = started("changes-version");
+    let old = endless(&host);
+    // The new version is another component altogether: it echoes.
+    site.add("echo", "puppet.wasm", &puppet("2.0.0"));
+    let changes = site.apply(&host, &mut running).unwrap();
+    assert_eq!(changes.replaced, ["acme/puppet"]);
+    assert_eq!(version(&running), "2.0.0");
+    let input = json!({"do": [{"output": {"value": {"by": "the puppet"}}}]});
+    let output = ask(&host, "acme", "puppet", input.clone());
+    assert_eq!(output["output"], input, "the new version echoes");
+    // The old one is still at its task, and can be stopped and undone.
+    let tenant = host.tenant("acme").unwrap();
+    let stopped = run(&host, async move {
+        let trace = old.trace_id().clone();
+        let options = soma::orchestration::StopOptions::rollback();
+        tenant.stop_trace(&trace, options).await
+    });
+    assert_eq!((stopped[0].cancelled, stopped[0].compensated), (1, 1));
+}
+
+#[test]
+fn a_bad_version_is_refused_and_the_old_one_stays() {
+    let (site, host, mut running) = started("changes-bad");
+    let bad: [(&str, Vec<u8>); 3] = [
+        ("no component", b"hello".to_vec()),
+        ("asks for more", {
+            let more = puppet("2.0.0") + "http = [\"https://example.org\"]\n";
+            packaged("puppet", &more)
+        }),
+        ("no neuron", {
+            let text = "(component)";
+            wat::parse_str(text).unwrap()
+        }),
+    ];
+    for (what, bytes) in bad {
+        site.put("puppet.wasm", &bytes);
+        assert!(site.apply(&host, &mut running).is_err(), "{what}");
+        assert_eq!(version(&running), "1.0.0", "{what}");
+        let output = ask(
+            &host,
+            "acme",
+            "puppet",
+            json!({"do": [{"output": {"value": {"still": "here"}}}]}),
+        );
+        assert_eq!(output["output"], json!({"still": "here"}), "{what}");
+    }
+}
+
+#[test]
+fn one_bad_neuron_keeps_all_others_as_they_were() {
+    let (site, host, mut running) = started("changes-all-or-nothing");
+    site.add("echo", "echo.wasm", ECHO).write(&format!(
+        "{TABLE}[tenants.acme.neurons.echo]\nsource = \"echo.wasm\"\n\
+         [tenants.acme.neurons.bad]\nsource = \"missing.wasm\"\n"
+    ));
+    assert!(site.apply(&host, &mut running).is_err());
+    assert_eq!(running.summaries().len(), 1);
+    let tenant = host.tenant("acme").unwrap();
+    assert_eq!(tenant.neurons().len(), 1);
+}
+
+#[test]
+fn a_neuron_that_is_gone_takes_no_more_tasks() {
+    let (site, host, mut running) = started("changes-gone");
+    site.write("[tenants.acme.engrams.memory]\nkind = \"memory\"\n");
+    let changes = site.apply(&host, &mut running).unwrap();
+    assert_eq!(changes.removed, ["acme/puppet"]);
+    assert!(host.tenant("acme").unwrap().neurons().is_empty());
+}
+
+#[test]
+fn nothing_is_replaced_where_nothing_has_changed() {
+    let (site, host, mut running) = started("changes-nothing");
+    assert_eq!(site.apply(&host, &mut running).unwrap(), Changes::default());
+    // The same bytes in a new file.
+    site.add("puppet", "puppet.wasm", &puppet("1.0.0"));
+    assert_eq!(site.apply(&host, &mut running).unwrap(), Changes::default());
+}
+
+#[test]
+fn other_grants_and_limits_take_effect_for_new_tasks() {
+    let (site, host, mut running) = started("changes-limits");
+    site.write(&format!("{TABLE}limits = {{ fuel = 1000 }}\n"));
+    let changes = site.apply(&host, &mut running).unwrap();
+    assert_eq!(changes.replaced, ["acme/puppet"]);
+    let error = ask(&host, "acme", "puppet", json!({}));
+    assert_eq!(error["code"], "NEURON_OUT_OF_FUEL");
+}
+
+#[test]
+fn what_only_a_new_start_can_change_is_refused_in_words() {
+    let (site, host, mut running) = started("changes-restart");
+    let changed = TABLE.replace(
+        "kind = \"memory\"",
+        "kind = \"vector\"\ndimension = 3\n\n[tenants.acme.quotas]\nconcurrent-tasks = 1",
+    );
+    site.write(&changed);
+    let told = site.apply(&host, &mut running).unwrap_err().to_string();
+    expect![[r#"
+        soma.toml:3:23: tenants.acme.engrams.memory: this cannot change while it runs; start anew to change it
+        soma.toml:7:15: tenants.acme.quotas: this cannot change while it runs; start anew to change it"#]].assert_eq(&site.shown(&told));
+    site.write("[tenants.other]\n");
+    let told = site.apply(&host, &mut running).unwrap_err().to_string();
+    expect!["soma.toml:1:2: tenants: tenant `acme` is gone, but it runs; start anew without it"]
+        .assert_eq(&site.shown(&told));
+}
+
+#[test]
+fn what_an_engram_holds_outlives_a_change() {
+    let (site, host, mut running) = started("changes-engram");
+    let write = json!({"do": [{"write": {"to": "memory", "op": "append", "content": "kept"}}]});
+    ask(&host, "acme", "puppet", write);
+    site.add("puppet", "puppet.wasm", &puppet("1.0.1"));
+    site.apply(&host, &mut running).unwrap();
+    let tenant = host.tenant("acme").unwrap();
+    let memory: Arc<_> = tenant.tenant().engram("memory").unwrap();
+    let kept = run(&host, async move { common::contents(&memory).await });
+    assert_eq!(kept, [json!("kept")]);
+}

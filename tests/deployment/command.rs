@@ -1,0 +1,257 @@
+//! `soma check` and `soma up`.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+};
+
+use super::*;
+use common::command::{command, end};
+
+/// A site with an echo and a puppet.
+fn site(name: &str) -> Site {
+    let site = Site::new(name);
+    let puppet = "id = \"puppet\"\nversion = \"2.0.0\"\n[engrams.memory]\naccess = \"read-write\"\n\
+                  [grants]\norchestration = true\nsynapse = [\"PLAN\"]\nclock = \"wall\"\n\
+                  random = \"system\"\nlog = true\n";
+    site.add("echo", "echo.wasm", ECHO)
+        .add("puppet", "puppet.wasm", puppet)
+        .write(
+            r#"[policy]
+signatures = "off"
+
+[tenants.acme.engrams.memory]
+kind = "memory"
+
+[tenants.acme.neurons.echo]
+source = "echo.wasm"
+grants.log = true
+
+[tenants.acme.neurons.puppet]
+source = "puppet.wasm"
+bind.memory = { engram = "memory", access = "read-write" }
+grants = { orchestration = true, synapse = ["PLAN"], clock = "wall", random = "system", log = true }
+"#,
+        );
+    site
+}
+
+/// Digests differ from build to build.
+fn shown(site: &Site, text: &str) -> String {
+    let words = site.shown(text);
+    let words = words.split_inclusive([' ', '\n']).map(|word| {
+        if word.starts_with("sha256:") {
+            "sha256:..\n"
+        } else {
+            word
+        }
+    });
+    words.collect()
+}
+
+#[test]
+fn check_shows_what_every_neuron_may_do() {
+    let site = site("command-check");
+    let run = end(command().arg("check").arg(site.file()));
+    assert_eq!((run.exit, run.stderr.as_str()), (0, ""));
+    expect![[r#"
+        acme/echo 1.0.0 sha256:..
+          log
+        acme/puppet 2.0.0 sha256:..
+          engram memory: memory (read-write)
+          orchestration
+          log
+          clock: wall
+          random: system
+          publish PLAN
+        2 neurons can run
+    "#]]
+    .assert_eq(&shown(&site, &run.stdout));
+}
+
+#[test]
+fn check_tells_problems_to_people_and_to_machines() {
+    let site = Site::new("command-check-bad");
+    site.write("[tenants.acme.neurons.echo]\nsorce = \"echo.wasm\"\n");
+    let run = end(command().arg("check").arg(site.file()));
+    assert_eq!((run.exit, run.stdout.as_str()), (3, ""));
+    expect![[r#"
+        error: 2 problems found
+        soma.toml:1:1: tenants.acme.neurons.echo: the key `source` is missing
+        soma.toml:2:1: tenants.acme.neurons.echo.sorce: unknown key; there are `source`, `digest`, `kind`, `capabilities`, `catch-all`, `bind`, `grants` and `limits`
+    "#]].assert_eq(&site.shown(&run.stderr));
+    let run = end(command().args(["check", "--json"]).arg(site.file()));
+    assert_eq!(run.exit, 3);
+    let first = &run.json()["problems"][0];
+    assert_eq!((&first["line"], &first["column"]), (&json!(1), &json!(1)));
+    assert_eq!(run.json()["neurons"], json!([]));
+}
+
+/// A running `soma up`.
+struct Up {
+    child: Child,
+    requests: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Up {
+    fn start(site: &Site) -> Self {
+        let mut child = command()
+            .arg("up")
+            .arg(site.file())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            requests: child.stdin.take(),
+            answers: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        }
+    }
+
+    fn tell(&mut self, line: &str) {
+        writeln!(self.requests.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
+    }
+
+    fn ask(&mut self, request: &Value) -> Value {
+        self.tell(&request.to_string());
+        self.next()
+    }
+
+    /// Ends the input; all that is asked is answered before it goes.
+    fn end(mut self) -> i32 {
+        drop(self.requests.take());
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+#[test]
+fn up_answers_tasks_line_by_line_and_ends_with_its_input() {
+    let site = site("command-up");
+    let mut up = Up::start(&site);
+    let answer = up.ask(&json!({"id": 7, "tenant": "acme", "neuron": "echo", "input": {"a": 1}}));
+    assert_eq!(answer["id"], 7);
+    assert_eq!(answer["type"], "AGENT_OUTPUT");
+    assert_eq!(answer["payload"]["output"], json!({"a": 1}));
+    up.tell(r#"{"id": "last", "tenant": "acme", "neuron": "echo"}"#);
+    drop(up.requests.take());
+    assert_eq!(up.next()["id"], "last");
+    assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn up_stops_and_undoes_an_open_trace() {
+    let site = site("command-up-stop");
+    let mut up = Up::start(&site);
+    let opened = up.ask(&json!({"tenant": "acme", "open": true}));
+    let trace = &opened["trace_id"];
+    let write = json!([{"write": {"to": "memory", "op": "append", "content": "x"}}]);
+    let task =
+        json!({"tenant": "acme", "neuron": "puppet", "trace": trace, "input": {"do": write}});
+    assert_eq!(up.ask(&task)["type"], "AGENT_OUTPUT");
+    let stopped = up.ask(&json!({"tenant": "acme", "stop": trace, "rollback": true}));
+    assert_eq!(stopped["stopped"][0]["compensated"], 1);
+    assert_eq!(stopped["stopped"][0]["rolled_back"], true);
+    let late = up.ask(&task);
+    assert!(
+        late["error"].as_str().unwrap().contains("was stopped"),
+        "{late}"
+    );
+    assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn up_reloads_on_demand_and_goes_on_when_that_fails() {
+    let site = site("command-up-reload");
+    let mut up = Up::start(&site);
+    let status = up.ask(&json!({"status": true}));
+    assert_eq!(status["neurons"].as_array().unwrap().len(), 2);
+    site.put("echo.wasm", b"bad");
+    let told = up.ask(&json!({"id": 1, "reload": true}));
+    assert_eq!(
+        told["error"],
+        "the deployment was not reloaded; what ran goes on"
+    );
+    assert_eq!(told["problems"].as_array().unwrap().len(), 1);
+    site.add("echo", "echo.wasm", &ECHO.replace("1.0.0", "1.1.0"));
+    let told = up.ask(&json!({"reload": true}));
+    assert_eq!(told["reloaded"]["replaced"], json!(["acme/echo"]));
+    assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn up_reloads_by_itself_when_it_watches() {
+    let site = site("command-up-watch");
+    let mut up = {
+        let mut child = command()
+            .args(["up", "--watch"])
+            .arg(site.file())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Up {
+            requests: child.stdin.take(),
+            answers: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        }
+    };
+    // It is up once it answers.
+    up.ask(&json!({"status": true}));
+    site.add("echo", "echo.wasm", &ECHO.replace("1.0.0", "1.1.0"));
+    assert_eq!(up.next()["reloaded"]["replaced"], json!(["acme/echo"]));
+    assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn up_says_what_is_wrong_with_a_request_and_goes_on() {
+    let site = site("command-up-requests");
+    let mut up = Up::start(&site);
+    let mut told = |line: &str| {
+        up.tell(line);
+        up.next().to_string()
+    };
+    let all = [
+        told("not json"),
+        told(r#"{"id": 1, "tenant": "acme", "nuron": "echo"}"#),
+        told(r#"{"id": 2, "tenant": "acme"}"#),
+        told(r#"{"id": 3, "tenant": "acme", "neuron": "echo", "open": true}"#),
+        told(r#"{"id": 4, "tenant": "acme", "neuron": "echo", "kind": "neuron"}"#),
+        told(r#"{"id": 5, "neuron": "echo"}"#),
+        told(r#"{"id": 6, "tenant": "other", "neuron": "echo"}"#),
+        told(r#"{"id": 7, "tenant": "acme", "neuron": "nobody"}"#),
+        told(r#"{"id": 8, "tenant": "acme", "stop": "trace 1"}"#),
+        told(r#"{"id": 9, "tenant": "acme", "neuron": "echo", "timeout": "soon"}"#),
+    ];
+    expect![[r#"
+        {"id":null,"error":"the request makes no sense: expected ident at line 1 column 2"}
+        {"id":1,"error":"the request makes no sense: unknown field `nuron`, expected one of `id`, `tenant`, `neuron`, `kind`, `capabilities`, `input`, `timeout`, `trace`, `open`, `commit`, `stop`, `rollback`, `reason`, `reload`, `status` at line 1 column 35"}
+        {"id":2,"error":"a request holds one of `neuron`, `kind`, `capabilities`, `open`, `commit`, `stop`, `reload` and `status`"}
+        {"id":3,"error":"a request holds one of `neuron`, `kind`, `capabilities`, `open`, `commit`, `stop`, `reload` and `status`"}
+        {"id":4,"error":"a task is for one of `neuron`, `kind` and `capabilities`"}
+        {"id":5,"error":"the key `tenant` is missing"}
+        {"id":6,"error":"there is no tenant `other`"}
+        {"id":7,"error":"no neuron of tenant `acme` is neuron `nobody`; registered: echo, puppet"}
+        {"id":8,"error":"`trace 1` is no trace: an id must be a string that starts with `trc_`"}
+        {"id":9,"error":"the request makes no sense: write a number and a unit, for example 500ms, 30s or 2m at line 1 column 64"}"#]].assert_eq(&all.join("\n"));
+    assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn up_does_not_start_what_cannot_run() {
+    let site = Site::new("command-up-bad");
+    site.write("[tenants.acme.neurons.echo]\nsource = \"echo.wasm\"\n");
+    let run = end(command().arg("up").arg(site.file()));
+    assert_eq!((run.exit, run.stdout.as_str()), (3, ""));
+    expect![[r#"
+        error: 1 problem found
+        soma.toml:2:10: tenants.acme.neurons.echo.source: cannot read echo.wasm: No such file or directory (os error 2)
+    "#]].assert_eq(&site.shown(&run.stderr));
+}

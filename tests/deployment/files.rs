@@ -1,0 +1,81 @@
+//! The file itself.
+
+use super::*;
+
+#[test]
+fn all_that_is_wrong_with_a_file_is_told_at_once_with_line_and_column() {
+    let site = Site::new("file-wrong");
+    site.write(
+        r#"[policy]
+signatures = "maybe"
+trusted-keys = ["none.pub"]
+
+[tenants."a b".engrams.docs]
+kind = "vector"
+
+[tenants.acme.neurons.echo]
+source = "echo.wasm"
+digets = "sha256:00"
+limits = { fuel = "much", memory = "64 potatoes" }
+
+[tenants.acme.neurons.echo.grants]
+clock = "atomic"
+telepathy = true
+http = ["example.org"]
+"#,
+    );
+    site.told(&expect![[r#"
+        soma.toml:2:14: policy.signatures: "maybe" is none of `off`, `warn` and `require`
+        soma.toml:10:1: tenants.acme.neurons.echo.digets: unknown key; there are `source`, `digest`, `kind`, `capabilities`, `catch-all`, `bind`, `grants` and `limits`
+        soma.toml:11:19: tenants.acme.neurons.echo.limits.fuel: must be a whole number, not a text
+        soma.toml:11:36: tenants.acme.neurons.echo.limits.memory: "64 potatoes" is no size: write a number and one of B, KiB, MiB, GiB, kB, MB, GB, for example 512KiB or 64MiB
+        soma.toml:14:9: tenants.acme.neurons.echo.grants.clock: "atomic" is none of `wall` and `virtual`
+        soma.toml:15:1: tenants.acme.neurons.echo.grants.telepathy: unknown key; there are `orchestration`, `synapse`, `clock`, `random`, `log`, `wasi`, `files`, `environment`, `pass-environment` and `http`
+        soma.toml:16:9: tenants.acme.neurons.echo.grants.http.0: "example.org" is no rule: write methods, scheme, host and port, for example "GET,POST=https://api.example.org:8443""#]]);
+}
+
+#[test]
+fn what_no_schema_can_say_of_a_file_is_told_too() {
+    let site = Site::new("file-senseless");
+    site.write(
+        r#"[policy]
+trusted-keys = ["none.pub"]
+
+[tenants."a b".engrams.docs]
+kind = "vector"
+
+[tenants.acme.engrams.notes]
+kind = "memory"
+dimension = 3
+
+[tenants.acme.neurons.echo]
+source = "echo.wasm"
+digest = "sha256:00"
+bind.notes = { engram = "nots", access = "read" }
+"#,
+    );
+    site.told(&expect![[r#"
+        soma.toml:2:17: policy.trusted-keys.0: cannot read the key none.pub: No such file or directory (os error 2)
+        soma.toml:4:10: tenants."a b": "a b" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
+        soma.toml:4:24: tenants."a b".engrams.docs: an engram of kind `vector` needs a dimension, for example `dimension = 16`
+        soma.toml:7:23: tenants.acme.engrams.notes: only an engram of kind `vector` has a dimension
+        soma.toml:13:10: tenants.acme.neurons.echo.digest: `sha256:00` is no digest: it is `sha256:` and 64 lower-case hexadecimal digits
+        soma.toml:14:25: tenants.acme.neurons.echo.bind.notes.engram: tenant `acme` has no engram `nots`
+          add:
+          [tenants.acme.engrams.nots]
+          kind = "memory""#]]);
+}
+
+#[test]
+fn a_file_that_is_missing_is_told() {
+    let site = Site::new("file-missing");
+    site.told(&expect![
+        "soma.toml: cannot read: No such file or directory (os error 2)"
+    ]);
+}
+
+#[test]
+fn the_committed_schema_of_the_file_is_that_of_the_code() {
+    let schema = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+    expect_file!["../../schemas/soma.schema.json"].assert_eq(&schema);
+}
