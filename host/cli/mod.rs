@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod check;
+mod compile;
 mod demo;
 mod exit;
 mod files;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use self::exit::{Exit, Failed};
+use crate::neuron::VERB;
 
 /// Runs sandboxed plugins ("neurons") under STOP, retry and rollback.
 #[derive(Debug, Parser)]
@@ -44,6 +46,9 @@ enum Verb {
     Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),
+    /// Compile a component from standard input to standard output, for a host.
+    #[command(name = VERB, hide = true)]
+    Compile(compile::Args),
 }
 
 /// Parses the arguments, does what they say, and reports a failure.
@@ -67,6 +72,7 @@ pub fn main() -> ExitCode {
         Verb::Up(args) => up::main(&args),
         Verb::Neuron(args) => neuron::main(&args),
         Verb::Bench(args) => bench::main(&args),
+        Verb::Compile(args) => compile::main(&args),
     };
     match done {
         Ok(exit) => exit.into(),

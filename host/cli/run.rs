@@ -23,8 +23,9 @@ use self::{
 };
 use super::{Exit, Failed, args, log, refusal, start};
 use crate::{
+    Host,
     engram::{Engram, MemoryEngram, VectorEngram},
-    neuron::{Limits, LoadError, Metering, Plugin},
+    neuron::{CompileError, CompilerLimits, Limits, LoadError, Metering, Plugin},
     orchestration::{Answer, Dispatch, Neuron, TenantHandle},
     signal::TraceId,
     tenant::Quotas,
@@ -87,6 +88,18 @@ pub(super) struct Args {
     /// Most calls to the host [default: what it wishes for, else 1_000_000]
     #[arg(long, value_name = "N", value_parser = args::count)]
     host_calls: Option<u64>,
+
+    /// Most memory of the process that compiles it
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = args::size)]
+    compile_memory: usize,
+
+    /// Most CPU time of that process, in whole seconds
+    #[arg(long, value_name = "DURATION", default_value = "180s", value_parser = args::duration)]
+    compile_cpu: Duration,
+
+    /// Most time until that process has ended
+    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = args::duration)]
+    compile_timeout: Duration,
 
     #[command(flatten)]
     grants: GrantArgs,
@@ -179,7 +192,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     let limits = args.limits(carried.limits());
     let bound = carried.engrams(&args.engrams)?;
     carried.check_input(&input)?;
-    let host = start::small_host()?;
+    let host = start::host_compiling(args.compiler(), || Host::builder().instances(64))?;
     let plugin = host.load(&wasm, &grants, Metering::Fuel).map_err(refuse)?;
     let tenant = host
         .add_tenant("cli", Quotas::default())
@@ -277,6 +290,15 @@ impl Args {
             ..rest
         }
     }
+
+    fn compiler(&self) -> CompilerLimits {
+        CompilerLimits {
+            memory_bytes: self.compile_memory as u64,
+            cpu: self.compile_cpu,
+            wall: self.compile_timeout,
+            ..CompilerLimits::default()
+        }
+    }
 }
 
 /// The limit on the task ends it in time and tells what it used: the wait for
@@ -293,7 +315,10 @@ fn unreadable(place: &str, error: &io::Error) -> Failed {
 /// Why the component does not run here, and what to do about it.
 pub(super) fn refused(path: &Path, error: &LoadError) -> Failed {
     let exit = match error {
-        LoadError::Sandbox(_) => Exit::Host,
+        LoadError::Sandbox(_)
+        | LoadError::Compile(CompileError::Start { .. } | CompileError::Foreign { .. }) => {
+            Exit::Host
+        }
         _ => Exit::Input,
     };
     let message = match error {
@@ -309,6 +334,15 @@ pub(super) fn refused(path: &Path, error: &LoadError) -> Failed {
             "give the path of a component file; \
              `cargo xtask neurons` builds this repository's into target/neurons",
         ),
+        LoadError::Compile(CompileError::Memory { .. }) => {
+            failed.advise("allow more with `--compile-memory`")
+        }
+        LoadError::Compile(CompileError::Cpu { .. }) => {
+            failed.advise("allow more with `--compile-cpu`")
+        }
+        LoadError::Compile(CompileError::Wall { .. }) => {
+            failed.advise("allow more with `--compile-timeout`")
+        }
         _ => match refusal::advice(error) {
             Some(advice) => failed.advise(advice),
             None => failed,
@@ -331,9 +365,9 @@ mod tests {
             let matches = command
                 .clone()
                 .get_matches_from([&["run", "a.wasm"], words].concat());
-            Args::from_arg_matches(&matches)
-                .unwrap()
-                .limits(Limits::default())
+            let args = Args::from_arg_matches(&matches).unwrap();
+            assert_eq!(args.compiler(), CompilerLimits::default());
+            args.limits(Limits::default())
         };
         assert_eq!(given(&[]), Limits::default());
         let words = ["--fuel=1", "--memory=2", "--timeout=3s", "--host-calls=4"];

@@ -11,13 +11,14 @@ use wasmtime::{
 
 use super::{
     SandboxError,
+    compiler::CompileError,
     contract::{self, OrchestratorPre},
     engine::Metering,
     grants::{Grants, Interface},
     guest::Guest,
     wasi,
 };
-use crate::package::{Digest, InterfaceName, Package, Randomness, Time};
+use crate::package::{Digest, Extent, InterfaceName, Package, Randomness, StructureError, Time};
 
 /// Why a component was refused.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,12 @@ pub enum LoadError {
         "this is not a WebAssembly component: it does not start with `\\0asm` and the component layer's version"
     )]
     NotWasm,
+    /// Larger, deeper or stranger than what toolchains make.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
+    /// It could not be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// Invalid, or uses a feature that is off.
     #[error("the component is invalid: {0}")]
     Invalid(String),
@@ -145,7 +152,7 @@ impl fmt::Debug for Plugin {
 
 impl Plugin {
     /// Most bytes of a component file.
-    pub const MAX_BYTES: u64 = 64 << 20;
+    pub const MAX_BYTES: u64 = Extent::MOST.bytes;
 
     /// Identity of the component's bytes.
     pub fn digest(&self) -> &Digest {

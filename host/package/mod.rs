@@ -15,6 +15,7 @@ mod request;
 mod schema;
 mod section;
 mod signature;
+mod structure;
 
 pub use self::{
     digest::{Digest, InvalidDigest},
@@ -34,4 +35,5 @@ pub use self::{
         KeyError, Policy, Signature, SignatureError, Trust, generate_key, key_id, public_key,
         read_key, read_public_key, sign,
     },
+    structure::{Extent, Spot, StructureError},
 };

@@ -9,8 +9,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Exit, Failed, args::Grouped, log, out, paths, run},
-    neuron::{Plugin, Sandbox, SandboxConfig, SandboxError},
+    cli::{Exit, Failed, args::Grouped, log, out, paths, run, start},
+    neuron::{CompilerLimits, Plugin, Sandbox, SandboxConfig, SandboxError},
     package::{Manifest, Problems, is_name},
     rehearsal::{CaseFile, Rehearsal, RehearsalError, Run, Verdict},
     signal::Object,
@@ -116,6 +116,8 @@ fn sandbox() -> Result<Sandbox, Failed> {
         instances: 4,
         workers: 1,
         code_cache: paths::code_cache(),
+        compiler: start::compiler(CompilerLimits::default()),
+        ..SandboxConfig::default()
     };
     let sandbox = match Sandbox::new(&config) {
         Err(SandboxError::Cache(error)) => {
