@@ -21,6 +21,8 @@ mod files;
 mod orchestration;
 #[path = "rehearsal/scenes.rs"]
 mod scenes;
+#[path = "rehearsal/wasi.rs"]
+mod wasi;
 
 use std::{
     fs,

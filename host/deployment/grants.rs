@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, env, path::Path};
 
 use super::file;
 use crate::{
-    neuron::{Folder, Grants, Interface, Wasi},
+    neuron::{Folder, Grants, Wasi},
     package::{Emission, FileAccess, HttpRule, Manifest, Randomness, Requests, Time},
     signal::SignalType,
 };
@@ -277,22 +277,7 @@ impl Resolved {
     /// Names a variable that the host's own environment does not have.
     pub(super) fn grants(&self, granted: &file::Grants, folder: &Path) -> Result<Grants, Mismatch> {
         let asked = &self.requests;
-        let interfaces = [
-            // Bindings say what is reached through it.
-            (Interface::Engram, true),
-            (Interface::Orchestration, asked.orchestration),
-            (Interface::Synapse, !asked.synapse.is_empty()),
-            (Interface::Clock, asked.clock.is_some()),
-            (Interface::Random, asked.random.is_some()),
-            (Interface::Log, asked.log),
-        ];
-        let interfaces = interfaces.into_iter().filter(|(_, has)| *has);
-        let mut grants = interfaces
-            .fold(Grants::none(), |grants, (interface, _)| {
-                grants.with(interface)
-            })
-            .with_time(asked.clock.unwrap_or(Time::Virtual))
-            .with_randomness(asked.random.unwrap_or(Randomness::Seeded));
+        let mut grants = Grants::asked(asked);
         if asked.needs_wasi() {
             grants = grants.with_wasi(self.wasi(granted, folder)?);
         }

@@ -10,7 +10,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::package::{FileAccess, HttpRule, Randomness, Time};
+use crate::package::{FileAccess, HttpRule, Randomness, Requests, Time};
 
 /// An interface of the contract that a neuron may import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +99,26 @@ impl Grants {
         };
         let contract = Interface::ALL.into_iter().fold(Self::none(), Self::with);
         contract.with_wasi(wasi)
+    }
+
+    /// All that a manifest asks for in the contract, without WASI. Bindings say
+    /// what is reached through `engram`.
+    pub fn asked(requests: &Requests) -> Self {
+        let interfaces = [
+            (Interface::Engram, true),
+            (Interface::Orchestration, requests.orchestration),
+            (Interface::Synapse, !requests.synapse.is_empty()),
+            (Interface::Clock, requests.clock.is_some()),
+            (Interface::Random, requests.random.is_some()),
+            (Interface::Log, requests.log),
+        ];
+        let interfaces = interfaces.into_iter().filter(|(_, asked)| *asked);
+        interfaces
+            .fold(Self::none(), |grants, (interface, _)| {
+                grants.with(interface)
+            })
+            .with_time(requests.clock.unwrap_or(Time::Virtual))
+            .with_randomness(requests.random.unwrap_or(Randomness::Seeded))
     }
 
     /// Adds a grant.

@@ -3,7 +3,7 @@
 //! The shapes are the file's own. What a schema cannot say of them is told by
 //! [`super::file`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,13 @@ pub struct Case {
     /// Limits of the task, where they are not those that the neuron wishes.
     #[serde(default)]
     pub limits: LimitChanges,
+    /// Environment variables that it sees through WASI, by name.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Folders that it may read through WASI, by the name under which it sees
+    /// them (`data` is `/data`); paths from the case file's own folder.
+    #[serde(default)]
+    pub files: BTreeMap<String, PathBuf>,
     /// Engrams by the names that the neuron knows them by, beside those that
     /// its manifest names.
     #[serde(default)]
@@ -79,6 +86,9 @@ pub struct GrantChanges {
     pub log: Option<bool>,
     /// Randomness.
     pub random: Option<bool>,
+    /// WASI 0.2: nothing but clock, randomness and output, and what `files` and
+    /// `environment` name.
+    pub wasi: Option<bool>,
 }
 
 /// Limits of the task.

@@ -56,6 +56,7 @@ impl CaseFile {
             found: Vec::new(),
         };
         let start = wrong.clock(&case);
+        wrong.wasi(&case);
         wrong.engrams(&case);
         for (index, answer) in case.orchestration.iter().enumerate() {
             wrong.answer(index, answer);
@@ -135,13 +136,33 @@ impl Wrong<'_> {
         })
     }
 
+    fn name(&mut self, list: &str, name: &str) {
+        if !is_name(name) {
+            let message =
+                format!("{name:?} cannot be a name: use 1 to 64 letters, digits, `-` or `_`");
+            self.tell(&[list, name], message);
+        }
+    }
+
+    fn wasi(&mut self, case: &Case) {
+        for (name, value) in &case.environment {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                let message = "cannot be a variable: a name has no `=`, neither has a NUL";
+                self.tell(&["environment", name], message);
+            }
+        }
+        for (name, path) in &case.files {
+            self.name("files", name);
+            if !self.document.folder().join(path).is_dir() {
+                let message = format!("there is no folder {}", path.display());
+                self.tell(&["files", name], message);
+            }
+        }
+    }
+
     fn engrams(&mut self, case: &Case) {
         for (name, engram) in &case.engrams {
-            if !is_name(name) {
-                let message =
-                    format!("{name:?} cannot be a name: use 1 to 64 letters, digits, `-` or `_`");
-                self.tell(&["engrams", name], message);
-            }
+            self.name("engrams", name);
             for (index, answer) in engram.answers.iter().enumerate() {
                 let keys = ["engrams", name, "answers", &index.to_string()];
                 if answer.fails.is_some() && !answer.hits.is_empty() {

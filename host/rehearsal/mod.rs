@@ -108,9 +108,13 @@ impl Rehearsal {
     pub fn run(&self, case: &CaseFile) -> Result<Run, RehearsalError> {
         let manifest = self.manifest.as_ref();
         let mut plugins = self.plugins.lock();
-        let plugin = match self.plugin(&mut plugins, scene::grants(manifest, &case.case)) {
+        let plugin = match self.plugin(&mut plugins, scene::grants(manifest, case)) {
             Ok(plugin) => plugin,
-            Err(error @ LoadError::NotGranted { .. }) => return Ok(Run::refused(&error)),
+            Err(
+                error @ (LoadError::NotGranted { .. }
+                | LoadError::WasiNotGranted(_)
+                | LoadError::HttpNotGranted(_)),
+            ) => return Ok(Run::refused(&error)),
             Err(error) => return Err(error.into()),
         };
         let (scene, hand) = scene::build(case, &self.neuron, manifest)?;

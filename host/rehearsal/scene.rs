@@ -1,6 +1,6 @@
 //! From a case and the neuron's manifest to what is around the task.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use parking_lot::Mutex;
 
@@ -17,8 +17,8 @@ use crate::{
     engram::{
         Draft, Engram, Fence, Imprint, MemoryEngram, Op, Unmetered, VectorEngram, WriteScope,
     },
-    neuron::{Grants, Interface, Limits},
-    package::{Binding, BindingAccess, Emission, Manifest, Problem, Problems},
+    neuron::{Folder, Grants, Interface, Limits, Wasi},
+    package::{Binding, BindingAccess, Emission, FileAccess, Manifest, Problem, Problems},
     signal::SignalType,
 };
 
@@ -53,7 +53,8 @@ pub(super) fn signal_type(emission: Emission) -> SignalType {
 }
 
 /// What the neuron may import: what it asks for, as the case changes it.
-pub(super) fn grants(manifest: Option<&Manifest>, case: &Case) -> Grants {
+pub(super) fn grants(manifest: Option<&Manifest>, file: &CaseFile) -> Grants {
+    let case = &file.case;
     let GrantChanges {
         engram,
         synapse,
@@ -62,6 +63,7 @@ pub(super) fn grants(manifest: Option<&Manifest>, case: &Case) -> Grants {
         clock,
         log,
         random,
+        wasi,
     } = case.grants;
     let changes = [
         (Interface::Engram, engram),
@@ -71,30 +73,38 @@ pub(super) fn grants(manifest: Option<&Manifest>, case: &Case) -> Grants {
         (Interface::Log, log),
         (Interface::Random, random),
     ];
-    let asked = manifest.map_or_else(Grants::default, asked);
-    changes
+    let asked = manifest.map_or_else(Grants::default, |manifest| Grants::asked(&manifest.grants));
+    let grants = changes
         .into_iter()
         .fold(asked, |grants, (interface, change)| match change {
             Some(true) => grants.with(interface),
             Some(false) => grants.without(interface),
             None => grants,
-        })
+        });
+    let asks = manifest.is_some_and(|manifest| manifest.grants.needs_wasi());
+    // To name what it reaches through WASI is to grant WASI.
+    let names = !case.environment.is_empty() || !case.files.is_empty();
+    if wasi.unwrap_or(asks || names) {
+        grants.with_wasi(reached(file))
+    } else {
+        grants
+    }
 }
 
-fn asked(manifest: &Manifest) -> Grants {
-    let requests = &manifest.grants;
-    let asked = [
-        (Interface::Engram, !manifest.engrams.is_empty()),
-        (Interface::Synapse, !requests.synapse.is_empty()),
-        (Interface::Orchestration, requests.orchestration),
-        (Interface::Clock, requests.clock.is_some()),
-        (Interface::Log, requests.log),
-        (Interface::Random, requests.random.is_some()),
-    ];
-    let asked = asked.into_iter().filter(|(_, asked)| *asked);
-    asked.fold(Grants::none(), |grants, (interface, _)| {
-        grants.with(interface)
-    })
+/// What it reaches through WASI: folders to read only, and no network, so that
+/// a run changes nothing and depends on nothing outside the case.
+fn reached(file: &CaseFile) -> Wasi {
+    let beside = file.path().parent().unwrap_or(Path::new(""));
+    let folders = file.case.files.iter().map(|(name, path)| Folder {
+        host: beside.join(path),
+        guest: format!("/{name}"),
+        access: FileAccess::Read,
+    });
+    Wasi {
+        folders: folders.collect(),
+        environment: file.case.environment.clone(),
+        http: Vec::new(),
+    }
 }
 
 /// The limits of the task: those that the neuron wishes, as the case changes

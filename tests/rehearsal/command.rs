@@ -406,3 +406,31 @@ fn a_project_folder_stands_for_its_built_component() {
     assert!(folder.join("cases/says.json").is_file());
     assert_eq!(test(&folder, &["says"]).exit, 0);
 }
+
+/// The JSON blocks of the page about cases.
+fn documented() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/testing-neurons.md")).unwrap();
+    let blocks = page.split("```json\n").skip(1);
+    blocks
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_cases_of_the_documentation_are_cases() {
+    let folder = scratch("documented");
+    let neuron = beside(&folder, "generator");
+    let mut whole = 0;
+    for block in documented() {
+        if block.starts_with('{') {
+            whole += 1;
+            fs::write(folder.join("cases/whole.json"), block).unwrap();
+        } else {
+            case_of_text(&format!("{{\"input\": {{}}, {block}}}")).unwrap();
+        }
+    }
+    assert_eq!(whole, 1);
+    let ended = test(&neuron, &[]);
+    assert_eq!(ended.exit, 0, "{}{}", ended.stdout, ended.stderr);
+}

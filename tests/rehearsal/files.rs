@@ -54,7 +54,7 @@ fn keys_and_values_that_do_not_fit_are_told_all_at_once() {
 }"#,
         &expect![[r#"
             case.json: the key `input` is missing
-            case.json:2:3: inputs: unknown key; there are `about`, `input`, `attempt`, `context`, `clock`, `random`, `grants`, `limits`, `engrams`, `orchestration`, `faults` and `expect`
+            case.json:2:3: inputs: unknown key; there are `about`, `input`, `attempt`, `context`, `clock`, `random`, `grants`, `limits`, `environment`, `files`, `engrams`, `orchestration`, `faults` and `expect`
             case.json:3:14: attempt: -1 is less than the minimum of 0
             case.json:4:12: clock: must be a text, not a number
             case.json:5:22: limits.fuel: must be a whole number, not a text
