@@ -14,6 +14,7 @@
 //! | [`neuron`] | the sandbox; the only room that knows wasmtime |
 //! | [`tenant`] | whose code and memory it is, quotas, fair turns |
 //! | [`orchestration`] | traces, dispatch, retry, STOP, rollback |
+//! | [`rehearsal`] | one neuron alone, on the scene that a case file describes |
 //! | [`flow`] | neurons strung together by named routes |
 //! | [`host`] | wires them together |
 //! | [`registry`] | components to and from OCI registries |
@@ -31,6 +32,7 @@ pub mod neuron;
 pub mod orchestration;
 pub mod package;
 pub mod registry;
+pub mod rehearsal;
 pub mod signal;
 pub mod synapse;
 pub mod tenant;

@@ -190,24 +190,18 @@ fn help_shows_two_examples_and_the_exit_codes() {
                   Read the input from this file, `-` for standard input
 
               --fuel <UNITS>
-                  CPU budget in fuel units, about one a wasm instruction
-
-                  [default: 10_000_000_000]
+                  CPU budget in fuel units, about one a wasm instruction [default: what it wishes for, else
+                  10_000_000_000]
 
               --memory <SIZE>
-                  Most memory, all memories and tables of the task together
-
-                  [default: 64MiB]
+                  Most memory, all memories and tables of the task together [default: what it wishes for,
+                  else 64MiB]
 
               --timeout <DURATION>
-                  Most time until the reply, waits included
-
-                  [default: 30s]
+                  Most time until the reply, waits included [default: what it wishes for, else 30s]
 
               --host-calls <N>
-                  Most calls to the host
-
-                  [default: 1_000_000]
+                  Most calls to the host [default: what it wishes for, else 1_000_000]
 
               --grant <NAME>
                   Let it import this interface: engram, synapse, clock, log and random are granted anyway,
@@ -217,8 +211,8 @@ fn help_shows_two_examples_and_the_exit_codes() {
                   Grant nothing but what `--grant` names
 
               --engram <NAME[=KIND]>
-                  Bind a fresh engram under this name, to read and write: NAME or NAME=memory holds entries,
-                  NAME=vector:DIM entries with embeddings
+                  Bind a fresh engram under this name: NAME or NAME=memory holds entries, NAME=vector:DIM
+                  entries with embeddings. Those that its manifest asks for are there anyway
 
               --show-engrams
                   Show what the engrams hold afterwards

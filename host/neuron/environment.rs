@@ -7,18 +7,34 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use super::contract::orchestration::{
-    DispatchOptions, OrchestrationError, Outcome, ResultOf, RetryStrategy, StopOptions, Stopped,
-    Target,
+use super::{
+    contract::{
+        engram,
+        orchestration::{
+            DispatchOptions, OrchestrationError, Outcome, ResultOf, RetryStrategy, StopOptions,
+            Stopped, Target,
+        },
+    },
+    outcome::End,
 };
 use crate::{
     clock::{Clock, Random},
     engram::{EngramError, Imprint, Query, Recalled, Receipt},
-    signal::{Object, Payload, Signal, SignalId, TraceId},
+    signal::{Object, Payload, Signal, SignalId, SignalType, TraceId},
 };
 
 /// The world around one task.
 pub trait Environment: Send + Sync + 'static {
+    /// Told of each call to the contract, before anything of it is done. Log
+    /// lines are none: they come by [`Environment::log`].
+    ///
+    /// # Errors
+    /// Ends the task in that way: the call does nothing, and no instruction of
+    /// the guest runs any more.
+    fn admit(&self, _call: HostCall<'_>) -> Result<(), End> {
+        Ok(())
+    }
+
     /// Looks something up through a binding. `deadline` bounds the wait.
     fn recall<'a>(
         &'a self,
@@ -56,6 +72,91 @@ pub trait Environment: Send + Sync + 'static {
     fn orchestration(&self) -> Arc<dyn Orchestration>;
 }
 
+/// A host call with what the guest sent, of which nothing has been checked.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "named and described in wit/")]
+pub enum HostCall<'a> {
+    /// `engram.recall`
+    Recall {
+        binding: &'a str,
+        query: &'a engram::Query,
+        options: &'a engram::RecallOptions,
+    },
+    /// `engram.recall-many`
+    RecallMany {
+        binding: &'a str,
+        queries: &'a [engram::Query],
+        options: &'a engram::RecallOptions,
+    },
+    /// `engram.imprint`
+    Imprint {
+        binding: &'a str,
+        op: engram::Op,
+        entry: &'a engram::Entry,
+        options: &'a engram::ImprintOptions,
+    },
+    /// `engram.imprint-many`
+    ImprintMany {
+        binding: &'a str,
+        op: engram::Op,
+        entries: &'a [engram::Entry],
+        options: &'a engram::ImprintOptions,
+    },
+    /// `synapse.emit`
+    Emit { kind: SignalType, payload: &'a str },
+    /// `clock.wall-ms`
+    WallMs,
+    /// `clock.monotonic-ns`
+    MonotonicNs,
+    /// `clock.sleep-ms`
+    SleepMs(u64),
+    /// `random.bytes`
+    RandomBytes(u32),
+    /// `random.u64`
+    RandomU64,
+    /// `orchestration.dispatch`
+    Dispatch {
+        target: &'a Target,
+        input: &'a str,
+        options: &'a DispatchOptions,
+    },
+    /// `orchestration.dispatch-and-wait`
+    DispatchAndWait {
+        target: &'a Target,
+        input: &'a str,
+        options: &'a DispatchOptions,
+    },
+    /// `orchestration.run-with-retry`
+    RunWithRetry {
+        target: &'a Target,
+        input: &'a str,
+        strategy: &'a RetryStrategy,
+    },
+    /// `orchestration.stop-trace`
+    StopTrace {
+        trace: &'a str,
+        options: &'a StopOptions,
+    },
+    /// A call on a `pathway` of `orchestration`, by the task that it is of.
+    Pathway {
+        task: &'a SignalId,
+        call: PathwayCall,
+    },
+}
+
+/// What is called on a pathway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named and described in wit/")]
+pub enum PathwayCall {
+    TraceId,
+    TaskId,
+    Next,
+    /// With the timeout in milliseconds.
+    Wait(u64),
+    Close,
+}
+
 /// Why a signal was not published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmitError {
@@ -65,6 +166,35 @@ pub enum EmitError {
     /// The trace was stopped.
     #[error("the trace was stopped")]
     Cancelled,
+}
+
+/// The refusal of a binding that the neuron does not have.
+pub(crate) fn not_bound<'a>(
+    neuron: &str,
+    binding: &str,
+    bound: impl Iterator<Item = &'a str>,
+) -> EngramError {
+    let bound: Vec<_> = bound.collect();
+    let bound = if bound.is_empty() {
+        "nothing".to_owned()
+    } else {
+        format!("`{}`", bound.join("`, `"))
+    };
+    EngramError::NotBound(format!(
+        "neuron `{neuron}` has no engram bound as `{binding}`; bound: {bound}"
+    ))
+}
+
+/// The refusal of a write through a binding to read.
+pub(crate) fn read_only(neuron: &str, binding: &str) -> EngramError {
+    EngramError::Denied(format!(
+        "neuron `{neuron}` may only read through the binding `{binding}`"
+    ))
+}
+
+/// The refusal of a signal type that is not granted.
+pub(crate) fn may_not_emit(neuron: &str, kind: SignalType) -> EmitError {
+    EmitError::Denied(format!("neuron `{neuron}` may not emit {}", kind.as_str()))
 }
 
 /// Severity of a guest's log line.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::{Clock, Random},
     engram::{BoxFuture, EngramError, Imprint, Query, Recalled, Receipt},
-    neuron::environment::{EmitError, Environment, LogLevel, LogRecord, Orchestration},
+    neuron::environment::{self, EmitError, Environment, LogLevel, LogRecord, Orchestration},
     signal::{Directed, Payload, SignalId, TraceId},
     tenant::Permit,
 };
@@ -53,17 +53,10 @@ impl Task {
     }
 
     fn binding(&self, name: &str) -> Result<&Binding, EngramError> {
-        self.neuron.bindings.get(name).ok_or_else(|| {
-            let bound: Vec<_> = self.neuron.bindings.keys().map(String::as_str).collect();
-            let bound = if bound.is_empty() {
-                "nothing".to_owned()
-            } else {
-                format!("`{}`", bound.join("`, `"))
-            };
-            EngramError::NotBound(format!(
-                "neuron `{}` has no engram bound as `{name}`; bound: {bound}",
-                self.neuron.id
-            ))
+        let bindings = &self.neuron.bindings;
+        bindings.get(name).ok_or_else(|| {
+            let bound = bindings.keys().map(String::as_str);
+            environment::not_bound(&self.neuron.id, name, bound)
         })
     }
 
@@ -104,10 +97,7 @@ impl Task {
         imprint: Imprint,
     ) -> Result<Receipt, EngramError> {
         if binding.access == Access::Read {
-            return Err(EngramError::Denied(format!(
-                "neuron `{}` may only read through the binding `{name}`",
-                self.neuron.id
-            )));
+            return Err(environment::read_only(&self.neuron.id, name));
         }
         self.trace
             .touch(&binding.engram)
@@ -151,11 +141,7 @@ impl Environment for TaskContext {
         let task = &self.0;
         let kind = payload.signal_type();
         if !task.neuron.emits.contains(&kind) {
-            return Err(EmitError::Denied(format!(
-                "neuron `{}` may not emit {}",
-                task.neuron.id,
-                kind.as_str()
-            )));
+            return Err(environment::may_not_emit(&task.neuron.id, kind));
         }
         let from = Directed::to(Arc::clone(&task.neuron.id));
         let signal = task

@@ -30,7 +30,7 @@ const MAX_ATTEMPTS: u32 = 1_000;
 const MAX_CAPABILITIES: usize = 64;
 
 /// How long `dispatch-and-wait` waits when it is not told.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl GuestOrchestrator {
     pub(super) fn new(task: Arc<Task>) -> Self {
@@ -43,20 +43,7 @@ impl GuestOrchestrator {
         input: Object,
         options: &wit::DispatchOptions,
     ) -> Result<Dispatch, wit::OrchestrationError> {
-        let target = match target {
-            wit::Target::Neuron(id) => Target::neuron(id),
-            wit::Target::Capabilities(required) if required.len() > MAX_CAPABILITIES => {
-                return Err(wit::OrchestrationError::Invalid(format!(
-                    "{} capabilities, at most {MAX_CAPABILITIES} are looked for",
-                    required.len()
-                )));
-            }
-            wit::Target::Capabilities(required) => {
-                Target::capabilities(required.iter().map(String::as_str))
-            }
-            wit::Target::Any => Target::Any,
-        };
-        let mut dispatch = Dispatch::to(target).input(Value::Object(input));
+        let mut dispatch = Dispatch::to(target_of(&target)?).input(Value::Object(input));
         if let Some(trace) = &options.trace_id {
             dispatch = dispatch.on_trace(self.own_trace(trace)?);
         }
@@ -74,9 +61,7 @@ impl GuestOrchestrator {
         if &id == self.task.trace.id() || self.task.trace.started(&id) {
             Ok(id)
         } else {
-            Err(wit::OrchestrationError::Denied(format!(
-                "trace {id} is neither this task's own nor one that it started"
-            )))
+            Err(foreign(&id))
         }
     }
 
@@ -136,12 +121,7 @@ impl Orchestration for GuestOrchestrator {
                 timeout_ms: None,
             };
             let dispatch = self.request(target, input, &fresh)?;
-            if strategy.max_attempts > MAX_ATTEMPTS {
-                return Err(wit::OrchestrationError::Invalid(format!(
-                    "max-attempts is {}, at most {MAX_ATTEMPTS} are made",
-                    strategy.max_attempts
-                )));
-            }
+            check_attempts(&strategy)?;
             // Kept for further attempts, each of which has its own.
             let kept = self.task.tenant.tenant.hold_input(dispatch.input_bytes());
             let _kept = kept.map_err(|full| refusal(full.into()))?;
@@ -177,9 +157,7 @@ impl Orchestration for GuestOrchestrator {
     ) -> BoxFuture<'_, Result<Vec<wit::Stopped>, wit::OrchestrationError>> {
         Box::pin(async move {
             if !self.task.trace.started(&trace) {
-                return Err(wit::OrchestrationError::Denied(format!(
-                    "trace {trace} was not started by this task"
-                )));
+                return Err(not_started(&trace));
             }
             let options = StopOptions {
                 rollback: options.rollback,
@@ -197,6 +175,48 @@ impl Orchestration for GuestOrchestrator {
             Ok(acks.collect())
         })
     }
+}
+
+/// Whom a task of a neuron's is for.
+pub(crate) fn target_of(target: &wit::Target) -> Result<Target, wit::OrchestrationError> {
+    Ok(match target {
+        wit::Target::Neuron(id) => Target::neuron(id.as_str()),
+        wit::Target::Capabilities(required) if required.len() > MAX_CAPABILITIES => {
+            return Err(wit::OrchestrationError::Invalid(format!(
+                "{} capabilities, at most {MAX_CAPABILITIES} are looked for",
+                required.len()
+            )));
+        }
+        wit::Target::Capabilities(required) => {
+            Target::capabilities(required.iter().map(String::as_str))
+        }
+        wit::Target::Any => Target::Any,
+    })
+}
+
+/// Whether a neuron may ask for so many attempts.
+pub(crate) fn check_attempts(strategy: &wit::RetryStrategy) -> Result<(), wit::OrchestrationError> {
+    match strategy.max_attempts {
+        0 => Err(wit::OrchestrationError::Invalid(
+            RetryError::NoAttempts.to_string(),
+        )),
+        1..=MAX_ATTEMPTS => Ok(()),
+        attempts => Err(wit::OrchestrationError::Invalid(format!(
+            "max-attempts is {attempts}, at most {MAX_ATTEMPTS} are made"
+        ))),
+    }
+}
+
+/// The refusal of a task on a trace of somebody else's.
+pub(crate) fn foreign(trace: &TraceId) -> wit::OrchestrationError {
+    wit::OrchestrationError::Denied(format!(
+        "trace {trace} is neither this task's own nor one that it started"
+    ))
+}
+
+/// The refusal to stop a trace of somebody else's.
+pub(crate) fn not_started(trace: &TraceId) -> wit::OrchestrationError {
+    wit::OrchestrationError::Denied(format!("trace {trace} was not started by this task"))
 }
 
 fn strategy_of(strategy: wit::RetryStrategy) -> RetryStrategy {
@@ -221,7 +241,8 @@ fn strategy_of(strategy: wit::RetryStrategy) -> RetryStrategy {
     }
 }
 
-fn refusal(error: DispatchError) -> wit::OrchestrationError {
+/// A refused dispatch as the contract tells it.
+pub(crate) fn refusal(error: DispatchError) -> wit::OrchestrationError {
     let text = error.to_string();
     match error {
         DispatchError::Unroutable { .. } => wit::OrchestrationError::Unroutable(text),
@@ -237,7 +258,8 @@ fn refusal(error: DispatchError) -> wit::OrchestrationError {
     }
 }
 
-fn unanswered(error: WaitError) -> wit::OrchestrationError {
+/// A wait without a reply as the contract tells it.
+pub(crate) fn unanswered(error: WaitError) -> wit::OrchestrationError {
     let text = error.to_string();
     match error {
         WaitError::Timeout { .. } => wit::OrchestrationError::Timeout(text),
@@ -257,7 +279,8 @@ fn text(object: &Object) -> String {
     serde_json::to_string(object).unwrap_or_default()
 }
 
-fn outcome_of(answer: &Answer) -> wit::Outcome {
+/// A reply as the contract tells it.
+pub(crate) fn outcome_of(answer: &Answer) -> wit::Outcome {
     let output = |value: &Object| types::Output {
         value: text(value),
         route: answer.route.as_ref().map(ToString::to_string),

@@ -10,7 +10,7 @@
 
 mod context;
 mod dispatch;
-mod guest;
+pub(crate) mod guest;
 mod pathway;
 mod registry;
 mod retry;

@@ -55,7 +55,10 @@ impl FromStr for Digest {
             for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
                 let pair = str::from_utf8(pair).ok()?;
                 // `from_str_radix` would take a sign, and capitals.
-                if !pair.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+                if !pair
+                    .bytes()
+                    .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+                {
                     return None;
                 }
                 *byte = u8::from_str_radix(pair, 16).ok()?;
@@ -90,7 +93,9 @@ mod tests {
         for text in ["", "sha256:", "sha256:12", "md5:00", signed.as_str()] {
             assert_eq!(
                 text.parse::<Digest>().unwrap_err().to_string(),
-                format!("`{text}` is no digest: it is `sha256:` and 64 lower-case hexadecimal digits")
+                format!(
+                    "`{text}` is no digest: it is `sha256:` and 64 lower-case hexadecimal digits"
+                )
             );
         }
     }

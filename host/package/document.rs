@@ -1,5 +1,5 @@
-//! A TOML file that knows where everything in it stands, so that all that is
-//! wrong with it can be told at once and at its place.
+//! A TOML or JSON file that knows where everything in it stands, so that all
+//! that is wrong with it can be told at once and at its place.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,11 @@ use std::{
 use jsonschema::error::ValidationErrorKind;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use serde_path_to_error::Segment;
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+
+mod json;
+mod toml;
 
 /// A place in a file, counted from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,10 +90,28 @@ struct Spans {
     value: Range<usize>,
 }
 
+/// What a file is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Toml,
+    Json,
+}
+
+impl Format {
+    /// By the ending of the file's name.
+    fn of(path: &Path) -> Self {
+        match path.extension() {
+            Some(json) if json == "json" => Self::Json,
+            _ => Self::Toml,
+        }
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Document {
     path: PathBuf,
+    format: Format,
     text: String,
     value: Value,
     /// By JSON pointer.
@@ -105,7 +122,7 @@ impl Document {
     /// Most bytes of a file.
     pub const MAX_BYTES: u64 = 4 << 20;
 
-    /// Reads a file.
+    /// Reads a file: as JSON where its name ends in `.json`, else as TOML.
     ///
     /// # Errors
     /// When it cannot be read, or its syntax is wrong anywhere.
@@ -136,33 +153,60 @@ impl Document {
     /// # Errors
     /// As there.
     pub fn parse(path: &Path, text: String) -> Result<Self, Problems> {
-        let (table, errors) = DeTable::parse_recoverable(&text);
-        let mut wrong: Vec<_> = errors
-            .iter()
-            .map(|error| Problem {
-                file: path.display().to_string(),
-                place: error.span().map(|span| place(&text, span.start)),
-                message: error.message().to_owned(),
-                help: None,
-            })
-            .collect();
-        let mut reader = Reader {
-            spans: BTreeMap::new(),
-            unfit: Vec::new(),
-        };
-        let value = Value::Object(reader.table(table.get_ref(), ""));
-        wrong.extend(reader.unfit.iter().map(|(span, message)| Problem {
+        match Format::of(path) {
+            Format::Toml => Self::parse_toml(path, text),
+            Format::Json => Self::parse_json(path, text),
+        }
+    }
+
+    fn parse_json(path: &Path, text: String) -> Result<Self, Problems> {
+        let told = |place, message| Problem {
             file: path.display().to_string(),
-            place: Some(place(&text, span.start)),
-            message: message.clone(),
+            place: Some(place),
+            message,
             help: None,
-        }));
-        let spans = reader.spans;
+        };
+        let located = json::read(&text).map_err(|error| {
+            // The text without the place that serde adds to it.
+            let words = error.to_string();
+            let words = words.split(" at line ").next().unwrap_or_default();
+            let place = Place {
+                line: error.line(),
+                column: error.column().max(1),
+            };
+            Problems(vec![told(place, format!("is no JSON: {words}"))])
+        })?;
+        let repeated = located.repeated.iter().map(|key| {
+            let name = text.get(key.clone()).unwrap_or_default();
+            let message = format!("the key {name} is there twice");
+            told(place(&text, key.start), message)
+        });
+        let repeated = repeated.collect();
         let document = Self {
             path: path.to_owned(),
+            format: Format::Json,
             text,
-            value,
-            spans,
+            value: located.value,
+            spans: located.spans,
+        };
+        Problems::unless_any(repeated, document)
+    }
+
+    fn parse_toml(path: &Path, text: String) -> Result<Self, Problems> {
+        let located = toml::read(&text);
+        let told = |(span, message): &(Option<Range<usize>>, String)| Problem {
+            file: path.display().to_string(),
+            place: span.as_ref().map(|span| place(&text, span.start)),
+            message: message.clone(),
+            help: None,
+        };
+        let wrong = located.wrong.iter().map(told).collect();
+        let document = Self {
+            path: path.to_owned(),
+            format: Format::Toml,
+            text,
+            value: located.value,
+            spans: located.spans,
         };
         Problems::unless_any(wrong, document)
     }
@@ -170,6 +214,22 @@ impl Document {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the file says.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where in the text the value with these keys stands, in bytes.
+    pub fn range(&self, keys: &[&str]) -> Option<Range<usize>> {
+        let spans = self.spans.get(&pointer(keys))?;
+        Some(spans.value.clone())
     }
 
     /// The folder that relative paths in it start from.
@@ -277,8 +337,9 @@ impl Document {
                 )
             }
             ValidationErrorKind::Type { .. } => {
-                let wanted = about("type").map(wanted).unwrap_or_default();
-                format!("must be {wanted}, not {}", kind(shown))
+                let wanted = about("type").map(|types| wanted(self.format, types));
+                let wanted = wanted.unwrap_or_default();
+                format!("must be {wanted}, not {}", kind(self.format, shown))
             }
             ValidationErrorKind::Enum { options } => {
                 let options = options.as_array().into_iter().flatten();
@@ -332,65 +393,6 @@ pub fn schema_of<T: JsonSchema>() -> Value {
         .to_value()
 }
 
-/// Turns the parser's tree into values, and keeps where they stood.
-struct Reader {
-    spans: BTreeMap<String, Spans>,
-    unfit: Vec<(Range<usize>, String)>,
-}
-
-impl Reader {
-    fn table(&mut self, table: &DeTable<'_>, pointer: &str) -> Map<String, Value> {
-        let mut object = Map::new();
-        for (key, value) in table {
-            let at = format!("{pointer}/{}", escaped(key.get_ref()));
-            let spans = Spans {
-                key: key.span(),
-                value: value.span(),
-            };
-            self.spans.insert(at.clone(), spans);
-            object.insert(key.get_ref().to_string(), self.value(value, &at));
-        }
-        object
-    }
-
-    fn value(&mut self, value: &Spanned<DeValue<'_>>, pointer: &str) -> Value {
-        match value.get_ref() {
-            DeValue::String(text) => Value::String(text.to_string()),
-            DeValue::Boolean(is) => Value::Bool(*is),
-            DeValue::Integer(number) => {
-                match i64::from_str_radix(number.as_str(), number.radix()) {
-                    Ok(number) => Value::from(number),
-                    Err(_) => self.unfit(value, "this number is too large"),
-                }
-            }
-            DeValue::Float(number) => match number.as_str().parse::<f64>() {
-                Ok(number) if number.is_finite() => Value::from(number),
-                _ => self.unfit(value, "this number is not finite"),
-            },
-            DeValue::Datetime(_) => self.unfit(value, "no date is expected anywhere"),
-            DeValue::Array(items) => {
-                let items = items.iter().enumerate().map(|(index, item)| {
-                    let at = format!("{pointer}/{index}");
-                    let span = item.span();
-                    let spans = Spans {
-                        key: span.clone(),
-                        value: span,
-                    };
-                    self.spans.insert(at.clone(), spans);
-                    self.value(item, &at)
-                });
-                Value::Array(items.collect())
-            }
-            DeValue::Table(table) => Value::Object(self.table(table, pointer)),
-        }
-    }
-
-    fn unfit(&mut self, value: &Spanned<DeValue<'_>>, message: &str) -> Value {
-        self.unfit.push((value.span(), message.to_owned()));
-        Value::Null
-    }
-}
-
 fn place(text: &str, at: usize) -> Place {
     let before = text.get(..at).unwrap_or(text);
     let line = before.rfind('\n').map_or(before, |end| &before[end + 1..]);
@@ -432,29 +434,37 @@ fn list(words: &[&str]) -> String {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+fn kind(format: Format, value: &Value) -> &'static str {
     match value {
-        Value::Null => "nothing",
+        Value::Null => "null",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
-        Value::Object(_) => "a table",
+        Value::Object(_) => table(format),
     }
 }
 
-fn wanted(types: &Value) -> String {
+/// What the file's own language calls a set of keys.
+fn table(format: Format) -> &'static str {
+    match format {
+        Format::Toml => "a table",
+        Format::Json => "an object",
+    }
+}
+
+fn wanted(format: Format, types: &Value) -> String {
     let word = |name: &Value| match name.as_str() {
         Some("string") => "a text",
         Some("integer") => "a whole number",
         Some("number") => "a number",
         Some("boolean") => "true or false",
         Some("array") => "a list",
-        Some("object") => "a table",
+        Some("object") => table(format),
         _ => "nothing",
     };
     match types {
-        // An optional value may be left out, but TOML cannot write nothing.
+        // An optional value may be left out: what it is when it is there.
         Value::Array(types) => types.iter().map(word).find(|word| *word != "nothing"),
         one => Some(word(one)),
     }

@@ -1,4 +1,4 @@
-//! What a neuron is granted by options.
+//! What options grant a neuron.
 
 use super::*;
 

@@ -9,9 +9,12 @@ use futures_util::future::join_all;
 
 use super::{Guest, parse, parse_object};
 use crate::{
-    clock::{Stopwatch, yield_now},
+    clock::{Clock, yield_now},
     engram::{Draft, EngramError, Filters, Hit, Imprint, Op, Query, Recalled, Receipt},
-    neuron::{contract::engram as wit, environment::Environment},
+    neuron::{
+        contract::engram as wit,
+        environment::{Environment, HostCall},
+    },
     signal::{EntryId, Timestamp},
 };
 
@@ -84,8 +87,10 @@ fn millis(ms: Option<u64>) -> Option<Duration> {
     ms.map(Duration::from_millis)
 }
 
-fn elapsed_ms(watch: &Stopwatch) -> u64 {
-    u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX)
+/// Milliseconds on the clock since it stood at `start`.
+fn elapsed_ms(clock: &Clock, start: Duration) -> u64 {
+    let elapsed = clock.monotonic().saturating_sub(start);
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What one host call may still bring back; shared by the queries of one call.
@@ -200,13 +205,14 @@ async fn recall_one(
     options: &wit::RecallOptions,
     allowance: &Allowance,
 ) -> Recall {
-    let watch = environment.clock().stopwatch();
+    let clock = environment.clock();
+    let start = clock.monotonic();
     let query = query(what, options).map_err(wit::EngramError::Invalid)?;
     let recalled = environment
         .recall(binding, &query, millis(options.deadline_ms))
         .await;
     let recalled = recalled.map_err(refusal)?;
-    result(recalled, elapsed_ms(&watch), allowance)
+    result(recalled, elapsed_ms(clock, start), allowance)
 }
 
 async fn imprint_one(
@@ -217,7 +223,8 @@ async fn imprint_one(
     limit: usize,
     options: &wit::ImprintOptions,
 ) -> Imprinted {
-    let watch = environment.clock().stopwatch();
+    let clock = environment.clock();
+    let start = clock.monotonic();
     let imprint = imprint(op, entry, limit).map_err(wit::EngramError::Invalid)?;
     let deadline = millis(options.deadline_ms);
     let written = environment
@@ -226,7 +233,7 @@ async fn imprint_one(
         .map_err(refusal)?;
     Ok(options
         .await_ack
-        .then(|| receipt(written, elapsed_ms(&watch))))
+        .then(|| receipt(written, elapsed_ms(clock, start))))
 }
 
 impl wit::Host for Guest {
@@ -236,7 +243,11 @@ impl wit::Host for Guest {
         query: wit::Query,
         options: wit::RecallOptions,
     ) -> wasmtime::Result<Recall> {
-        self.enter()?;
+        self.begin(HostCall::Recall {
+            binding: &binding,
+            query: &query,
+            options: &options,
+        })?;
         let allowance = Allowance::new(self.host_call_bytes);
         Ok(recall_one(&*self.environment, &binding, query, &options, &allowance).await)
     }
@@ -248,6 +259,11 @@ impl wit::Host for Guest {
         options: wit::RecallOptions,
     ) -> wasmtime::Result<Vec<Recall>> {
         self.enter_many(queries.len())?;
+        self.admit(HostCall::RecallMany {
+            binding: &binding,
+            queries: &queries,
+            options: &options,
+        })?;
         let environment = &*self.environment;
         let allowance = Allowance::new(self.host_call_bytes);
         let mut recalled = Vec::with_capacity(queries.len());
@@ -269,7 +285,12 @@ impl wit::Host for Guest {
         entry: wit::Entry,
         options: wit::ImprintOptions,
     ) -> wasmtime::Result<Imprinted> {
-        self.enter()?;
+        self.begin(HostCall::Imprint {
+            binding: &binding,
+            op: kind,
+            entry: &entry,
+            options: &options,
+        })?;
         Ok(imprint_one(
             &*self.environment,
             &binding,
@@ -289,6 +310,12 @@ impl wit::Host for Guest {
         options: wit::ImprintOptions,
     ) -> wasmtime::Result<Vec<Imprinted>> {
         self.enter_many(entries.len())?;
+        self.admit(HostCall::ImprintMany {
+            binding: &binding,
+            op: kind,
+            entries: &entries,
+            options: &options,
+        })?;
         let mut written = Vec::with_capacity(entries.len());
         for entry in entries {
             if written.len() % AT_ONCE == AT_ONCE - 1 {

@@ -16,7 +16,7 @@ use wasmtime::component::ResourceTable;
 pub(super) use self::own::OwnTime;
 use super::{
     contract::{clock, log, random, types},
-    environment::{Environment, LogLevel, LogRecord},
+    environment::{Environment, HostCall, LogLevel, LogRecord},
     invocation::TaskInput,
     limits::{Limiter, Limits},
     outcome::End,
@@ -111,6 +111,17 @@ impl Guest {
             return Err(Halt(End::TooManyHostCalls(self.host_call_limit)).into());
         }
         Ok(())
+    }
+
+    /// Tells the environment of a call, which may end the task here.
+    fn admit(&self, call: HostCall<'_>) -> wasmtime::Result<()> {
+        Ok(self.environment.admit(call).map_err(Halt)?)
+    }
+
+    /// Counts and tells of a call of the contract.
+    fn begin(&mut self, call: HostCall<'_>) -> wasmtime::Result<()> {
+        self.enter()?;
+        self.admit(call)
     }
 
     /// The clock that the guest sees.
@@ -231,18 +242,18 @@ impl types::Host for Guest {}
 
 impl clock::Host for Guest {
     async fn wall_ms(&mut self) -> wasmtime::Result<u64> {
-        self.enter()?;
+        self.begin(HostCall::WallMs)?;
         Ok(self.clock().now().millis())
     }
 
     async fn monotonic_ns(&mut self) -> wasmtime::Result<u64> {
-        self.enter()?;
+        self.begin(HostCall::MonotonicNs)?;
         let nanos = self.clock().monotonic().as_nanos();
         Ok(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     async fn sleep_ms(&mut self, ms: u64) -> wasmtime::Result<()> {
-        self.enter()?;
+        self.begin(HostCall::SleepMs(ms))?;
         let span = Duration::from_millis(ms);
         match &self.own_time {
             Some(own) => own.pass(span).await,
@@ -289,12 +300,12 @@ const MAX_RANDOM_BYTES: usize = 65_536;
 
 impl random::Host for Guest {
     async fn bytes(&mut self, count: u32) -> wasmtime::Result<Vec<u8>> {
-        self.enter()?;
+        self.begin(HostCall::RandomBytes(count))?;
         self.random_bytes("random.bytes", count.into())
     }
 
     async fn u64(&mut self) -> wasmtime::Result<u64> {
-        self.enter()?;
+        self.begin(HostCall::RandomU64)?;
         Ok(self.random().u64())
     }
 }

@@ -9,7 +9,7 @@ use super::{Guest, parse_object};
 use crate::{
     neuron::{
         contract::orchestration as wit,
-        environment::{Orchestration, PathwayHandle},
+        environment::{HostCall, Orchestration, PathwayCall, PathwayHandle},
     },
     signal::{Object, TraceId},
 };
@@ -21,6 +21,17 @@ impl Guest {
     fn request(&self, input: &str) -> Refused<(Arc<dyn Orchestration>, Object)> {
         let input = parse_object("input", input, self.json_bytes).map_err(invalid)?;
         Ok((self.environment.orchestration(), input))
+    }
+
+    /// Counts and tells of a call on a pathway.
+    fn enter_pathway(
+        &mut self,
+        pathway: &Resource<PathwayHandle>,
+        call: PathwayCall,
+    ) -> wasmtime::Result<()> {
+        self.enter()?;
+        let task = self.table.get(pathway)?.task_id();
+        self.admit(HostCall::Pathway { task, call })
     }
 }
 
@@ -35,7 +46,11 @@ impl wit::Host for Guest {
         input: String,
         options: wit::DispatchOptions,
     ) -> wasmtime::Result<Refused<Resource<PathwayHandle>>> {
-        self.enter()?;
+        self.begin(HostCall::Dispatch {
+            target: &target,
+            input: &input,
+            options: &options,
+        })?;
         let started = self
             .request(&input)
             .and_then(|(host, input)| host.dispatch(target, input, options));
@@ -51,7 +66,11 @@ impl wit::Host for Guest {
         input: String,
         options: wit::DispatchOptions,
     ) -> wasmtime::Result<Refused<wit::ResultOf>> {
-        self.enter()?;
+        self.begin(HostCall::DispatchAndWait {
+            target: &target,
+            input: &input,
+            options: &options,
+        })?;
         Ok(match self.request(&input) {
             Ok((host, input)) => host.dispatch_and_wait(target, input, options).await,
             Err(error) => Err(error),
@@ -64,7 +83,11 @@ impl wit::Host for Guest {
         input: String,
         strategy: wit::RetryStrategy,
     ) -> wasmtime::Result<Refused<wit::ResultOf>> {
-        self.enter()?;
+        self.begin(HostCall::RunWithRetry {
+            target: &target,
+            input: &input,
+            strategy: &strategy,
+        })?;
         Ok(match self.request(&input) {
             Ok((host, input)) => host.run_with_retry(target, input, strategy).await,
             Err(error) => Err(error),
@@ -76,7 +99,10 @@ impl wit::Host for Guest {
         trace: String,
         options: wit::StopOptions,
     ) -> wasmtime::Result<Refused<Vec<wit::Stopped>>> {
-        self.enter()?;
+        self.begin(HostCall::StopTrace {
+            trace: &trace,
+            options: &options,
+        })?;
         let trace = trace
             .parse::<TraceId>()
             .map_err(|error| invalid(format!("trace-id: {error}")));
@@ -92,12 +118,12 @@ impl wit::Host for Guest {
 
 impl wit::HostPathway for Guest {
     async fn trace_id(&mut self, pathway: Resource<PathwayHandle>) -> wasmtime::Result<String> {
-        self.enter()?;
+        self.enter_pathway(&pathway, PathwayCall::TraceId)?;
         Ok(self.table.get(&pathway)?.trace_id().to_string())
     }
 
     async fn task_id(&mut self, pathway: Resource<PathwayHandle>) -> wasmtime::Result<String> {
-        self.enter()?;
+        self.enter_pathway(&pathway, PathwayCall::TaskId)?;
         Ok(self.table.get(&pathway)?.task_id().to_string())
     }
 
@@ -105,7 +131,7 @@ impl wit::HostPathway for Guest {
         &mut self,
         pathway: Resource<PathwayHandle>,
     ) -> wasmtime::Result<Option<wit::Signal>> {
-        self.enter()?;
+        self.enter_pathway(&pathway, PathwayCall::Next)?;
         let signal = self.table.get_mut(&pathway)?.next().await;
         Ok(signal.map(|signal| wit::Signal {
             id: signal.id.to_string(),
@@ -119,13 +145,13 @@ impl wit::HostPathway for Guest {
         pathway: Resource<PathwayHandle>,
         timeout_ms: u64,
     ) -> wasmtime::Result<Refused<wit::Outcome>> {
-        self.enter()?;
+        self.enter_pathway(&pathway, PathwayCall::Wait(timeout_ms))?;
         let timeout = Duration::from_millis(timeout_ms);
         Ok(self.table.get_mut(&pathway)?.wait(timeout).await)
     }
 
     async fn close(&mut self, pathway: Resource<PathwayHandle>) -> wasmtime::Result<()> {
-        self.enter()?;
+        self.enter_pathway(&pathway, PathwayCall::Close)?;
         self.table.get_mut(&pathway)?.close();
         Ok(())
     }

@@ -2,7 +2,10 @@
 
 use super::{Guest, parse_object};
 use crate::{
-    neuron::{contract::synapse as wit, environment::EmitError},
+    neuron::{
+        contract::synapse as wit,
+        environment::{EmitError, HostCall},
+    },
     signal::{Payload, SignalType},
 };
 
@@ -43,7 +46,10 @@ impl wit::Host for Guest {
         kind: wit::EmissionType,
         payload: String,
     ) -> wasmtime::Result<Result<String, wit::EmitError>> {
-        self.enter()?;
+        self.begin(HostCall::Emit {
+            kind: signal_type(kind),
+            payload: &payload,
+        })?;
         Ok(self.emit_one(kind, &payload))
     }
 }

@@ -1,0 +1,152 @@
+//! Rehearsals: one neuron alone, on a scene that a case file describes, so that
+//! its author can test it without a deployment.
+//!
+//! The execution is the real one: the sandbox runs the component, and engrams
+//! are real. Around it the clock is virtual and moves when the neuron waits,
+//! ids and randomness come from a seed, other neurons' answers from the case:
+//! the same case on the same component gives the same to the last byte.
+//!
+//! Knows no tenant, bus or host, and nothing of the engine.
+
+mod calls;
+mod case;
+mod compare;
+mod drive;
+mod faults;
+mod file;
+mod orchestration;
+mod run;
+mod scene;
+mod stage;
+mod text;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use self::{
+    case::{
+        Case, Clarification, Ending, EngramKind, EngramScene, Expectation, ExpectedCall,
+        ExpectedClarification, ExpectedEntry, ExpectedFailure, ExpectedLine, ExpectedPermission,
+        ExpectedReply, ExpectedSignal, Failing, Failure, Fault, GrantChanges, LimitChanges,
+        Permission, RecallAnswer, SceneEntry, SceneHit, Signal, Stopped, TaskAnswer,
+    },
+    file::CaseFile,
+    run::{Run, Verdict},
+};
+use crate::{
+    neuron::{
+        Ended, Grants, LoadError, Metering, Plugin, Sandbox, Surroundings, TaskControl, TaskInput,
+        environment::Ungoverned,
+    },
+    package::{Manifest, Package, PackageError, Problems},
+};
+
+/// A component to be rehearsed.
+pub struct Rehearsal {
+    sandbox: Sandbox,
+    wasm: Vec<u8>,
+    neuron: Arc<str>,
+    manifest: Option<Manifest>,
+    /// Under the grants of the cases so far. Held by the one run that there is
+    /// at a time: a guest that waited for another's turn on a CPU would look
+    /// like one that waits for time to pass.
+    plugins: Mutex<Plugins>,
+}
+
+type Plugins = Vec<(Grants, Arc<Plugin>)>;
+
+/// Why a case was not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RehearsalError {
+    /// What the component says of itself cannot be read.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The component cannot be run at all.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// What the case has cannot be.
+    #[error(transparent)]
+    Case(#[from] Problems),
+}
+
+impl Rehearsal {
+    /// Takes a component. Its manifest, if it carries one, gives its id, what
+    /// it is granted, its engrams and its limits; without one its id is `name`
+    /// and all of it is as a host has it for a neuron that it knows nothing of.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub fn new(sandbox: Sandbox, name: &str, wasm: Vec<u8>) -> Result<Self, PackageError> {
+        let manifest = match Package::read(&wasm) {
+            Ok(package) => package.manifest,
+            // The sandbox has better words for what is no component.
+            Err(PackageError::NotComponent(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let id = manifest.as_ref().map_or(name, |manifest| &manifest.id);
+        Ok(Self {
+            sandbox,
+            neuron: id.into(),
+            manifest,
+            wasm,
+            plugins: Mutex::default(),
+        })
+    }
+
+    /// The component's id.
+    pub fn neuron(&self) -> &str {
+        &self.neuron
+    }
+
+    /// Runs one case. Blocks until the task has ended; one runs at a time.
+    ///
+    /// # Errors
+    /// When there is nothing to run; a component that asks for more than the
+    /// case grants is a run that was refused.
+    pub fn run(&self, case: &CaseFile) -> Result<Run, RehearsalError> {
+        let manifest = self.manifest.as_ref();
+        let mut plugins = self.plugins.lock();
+        let plugin = match self.plugin(&mut plugins, scene::grants(manifest, &case.case)) {
+            Ok(plugin) => plugin,
+            Err(error @ LoadError::NotGranted { .. }) => return Ok(Run::refused(&error)),
+            Err(error) => return Err(error.into()),
+        };
+        let (scene, hand) = scene::build(case, &self.neuron, manifest)?;
+        let limits = scene::limits(manifest, &case.case);
+        let stage = Arc::new(stage::Stage(Arc::clone(&scene)));
+        let control = TaskControl::new();
+        let task = TaskInput {
+            id: &scene.task,
+            trace_id: &scene.scope.trace,
+            neuron: &self.neuron,
+            attempt: case.case.attempt,
+            input: &case.case.input,
+            context: &case.case.context,
+        };
+        let surroundings = Surroundings {
+            environment: stage,
+            governor: Arc::new(Ungoverned),
+            limits: &limits,
+            control: &control,
+        };
+        let ended: Ended = drive::drive(&hand, self.sandbox.run(&plugin, task, surroundings));
+        let contents = drive::drive(&hand, async {
+            if scene.faults.rolls_back() {
+                scene.roll_back().await;
+            }
+            run::contents(&scene).await
+        });
+        Ok(Run::of(ended, contents, &scene))
+    }
+
+    fn plugin(&self, plugins: &mut Plugins, grants: Grants) -> Result<Arc<Plugin>, LoadError> {
+        if let Some((_, plugin)) = plugins.iter().find(|(known, _)| *known == grants) {
+            return Ok(Arc::clone(plugin));
+        }
+        let plugin = self.sandbox.load(&self.wasm, &grants, Metering::Fuel)?;
+        plugins.push((grants, Arc::clone(&plugin)));
+        Ok(plugin)
+    }
+}
