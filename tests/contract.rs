@@ -67,7 +67,14 @@ fn engrams_answer_as_they_did_then() {
         {"write": {"to": "nowhere", "op": "append", "content": 3}},
         {"recall": {"from": "memory"}},
     ]));
-    expect![[""]].assert_eq(&shown(&said));
+    expect![[r#"
+        {"id":"a","version":1}
+        {"id":"eng_..","version":1}
+        {"id":"eng_..","version":2}
+        null
+        {"id":"a","version":null}
+        {"error":{"code":"ENGRAM_NOT_BOUND","message":"engram not bound: neuron `puppet` has no engram bound as `nowhere`; bound: `gate`, `memory`","recoverable":false}}
+        {"hits":[{"m":2,"n":1},3],"truncated":false}"#]].assert_eq(&shown(&said));
 }
 
 #[test]
@@ -85,7 +92,7 @@ fn signals_log_time_and_randomness_answer_as_they_did_then() {
     assert!(said[0].as_str().unwrap().starts_with("evt_"), "{said:?}");
     assert_eq!(wall(&said[3]), wall(&said[2]) + 1_000);
     assert_eq!(said[4].as_str().unwrap().len(), 8);
-    expect![[""]].assert_eq(&shown(&said[1..2]));
+    expect![[r#"{"error":{"code":"EMIT_INVALID","message":"invalid signal: PLAN payload lacks `steps` (a list of objects)","recoverable":false}}"#]].assert_eq(&shown(&said[1..2]));
 }
 
 #[test]
@@ -101,7 +108,15 @@ fn orchestration_answers_as_it_did_then() {
         {"retry": {"neuron": "echo", "input": {"n": 4}, "max_attempts": 2, "timeout_ms": 10_000}},
         {"stop": {"trace": {"pathway": 0}, "rollback": true}},
     ]));
-    expect![[""]].assert_eq(&shown(&said));
+    expect![[r#"
+        {"outcome":{"n":1},"task":"evt_..","trace":"trc_.."}
+        {"outcome":{"n":2},"task":"evt_..","trace":"trc_.."}
+        {"error":{"code":"INVALID_REQUEST","message":"invalid request: input must be a JSON object, not null","recoverable":false}}
+        {"task":"evt_..","trace":"trc_.."}
+        "AGENT_OUTPUT"
+        {"n":3}
+        {"outcome":{"n":4},"task":"evt_..","trace":"trc_.."}
+        {"error":{"code":"UNKNOWN_STEP","message":"pathway `0`","recoverable":false}}"#]].assert_eq(&shown(&said));
 }
 
 /// A line each, without what differs from run to run.

@@ -34,25 +34,25 @@ fn a_component_and_its_manifest_become_one_file_that_this_host_can_run() {
     shows(
         &built,
         &expect![[r#"
-        exit 0
-        --- stdout
-        built   TMP/authoring-build/notes.wasm
-        size    1.1 KiB
-        digest  sha256:..
+            exit 0
+            --- stdout
+            built   TMP/authoring-build/target/notes.wasm
+            size    1.1 KiB
+            digest  sha256:..
 
-        next
-          soma run TMP/authoring-build/notes.wasm --input '{"it'\''s":""}'
-          soma neuron sign TMP/authoring-build/notes.wasm --key FILE
-        --- stderr
-    "#]],
+            next
+              soma run TMP/authoring-build/target/notes.wasm --input '{"it'\''s":""}'
+              soma neuron sign TMP/authoring-build/target/notes.wasm --key FILE
+            --- stderr
+        "#]],
     );
-    let wasm = fs::read(folder.join("notes.wasm")).unwrap();
+    let wasm = fs::read(folder.join("target/notes.wasm")).unwrap();
     let package = Package::read(&wasm).unwrap();
     assert_eq!(package.manifest.unwrap().id, "notes");
     assert!(package.schemas.input.is_some());
     assert_eq!(
         left(&folder),
-        ["bare.wasm", "input.json", "neuron.toml", "notes.wasm"]
+        ["bare.wasm", "input.json", "neuron.toml", "target"]
     );
 }
 
@@ -107,13 +107,14 @@ fn everything_that_is_wrong_with_the_manifest_is_told_and_nothing_is_built() {
         error: TMP/authoring-schema/neuron.toml:6:9: schema.input: none.json: cannot read: No such file or directory (os error 2)
     "#]],
     );
-    assert_eq!(left(&folder), ["bare.wasm", "input.json", "neuron.toml"]);
+    assert!(!folder.join("target/notes.wasm").exists());
 }
 
 #[test]
 fn what_this_host_would_not_run_is_not_written_and_what_was_there_stays() {
     let (folder, file) = project("refused", NOTES);
-    let target = folder.join("notes.wasm");
+    let target = folder.join("target/notes.wasm");
+    fs::create_dir_all(folder.join("target")).unwrap();
     fs::write(&target, "as it was").unwrap();
     fs::write(
         &file,
@@ -124,14 +125,14 @@ fn what_this_host_would_not_run_is_not_written_and_what_was_there_stays() {
     shows(
         &run,
         &expect![[r#"
-        exit 3
-        --- stdout
-        --- stderr
-        error: TMP/authoring-refused/notes.wasm: this host would not run it; nothing was written
-        - the component imports `acme:shell/run@1.0.0`, which this host does not offer
-        - it asks for more than it says: it imports `soma:neuron/random@0.1.0`, which its manifest does not ask for
-          write `random = "system"` under `[grants]` into its neuron.toml, or build it without that import
-    "#]],
+            exit 3
+            --- stdout
+            --- stderr
+            error: TMP/authoring-refused/target/notes.wasm: this host would not run it; nothing was written
+            - the component imports `acme:shell/run@1.0.0`, which this host does not offer
+            - it asks for more than it says: it imports `soma:neuron/random@0.1.0`, which its manifest does not ask for
+              write `random = "system"` under `[grants]` into its neuron.toml, or build it without that import
+        "#]],
     );
     assert_eq!(fs::read_to_string(&target).unwrap(), "as it was");
     fs::write(&file, "no component").unwrap();
@@ -178,7 +179,8 @@ fn a_built_file_keeps_its_permissions_and_a_link_to_it_stays_a_link() {
     let real = folder.join("real.wasm");
     fs::write(&real, "").unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
-    let link = folder.join("notes.wasm");
+    fs::create_dir(folder.join("target")).unwrap();
+    let link = folder.join("target/notes.wasm");
     symlink(&real, &link).unwrap();
     let run = neuron(&[&"build", &folder, &"--component", &file]);
     assert_eq!(run.exit, 0, "{}", run.stderr);

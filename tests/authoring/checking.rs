@@ -281,34 +281,39 @@ fn a_project_is_checked_with_its_manifest_and_what_was_built_of_it() {
     shows(
         &neuron(&[&"check", &folder]),
         &expect![[r#"
-        exit 3
-        --- stdout
-        TMP/authoring-project/notes.wasm: this host cannot run it
-        - there is no such file: it is not built yet
-          build it: soma neuron build TMP/authoring-project
-        --- stderr
-    "#]],
+            exit 3
+            --- stdout
+            TMP/authoring-project/target/notes.wasm: this host cannot run it
+            - there is no such file: it is not built yet
+              build it: soma neuron build TMP/authoring-project
+            --- stderr
+        "#]],
     );
-    fs::write(folder.join("notes.wasm"), packaged(&healthy(&[]), "")).unwrap();
+    fs::create_dir_all(folder.join("target")).unwrap();
+    fs::write(
+        folder.join("target/notes.wasm"),
+        packaged(&healthy(&[]), ""),
+    )
+    .unwrap();
     shows(
         &neuron(&[&"check", &folder]),
         &expect![[r#"
-        exit 0
-        --- stdout
-        TMP/authoring-project/notes.wasm: this host can run it
-        --- stderr
-    "#]],
+            exit 0
+            --- stdout
+            TMP/authoring-project/target/notes.wasm: this host can run it
+            --- stderr
+        "#]],
     );
     fs::write(&toml, "id = \"notes\"\nversion = \"1.2.4\"\n").unwrap();
     shows(
         &neuron(&[&"check", &folder]),
         &expect![[r#"
-        exit 0
-        --- stdout
-        TMP/authoring-project/notes.wasm: this host can run it
-        warning: neuron.toml or a schema has changed since it was built
-          build it again: soma neuron build TMP/authoring-project
-        --- stderr
-    "#]],
+            exit 0
+            --- stdout
+            TMP/authoring-project/target/notes.wasm: this host can run it
+            warning: neuron.toml or a schema has changed since it was built
+              build it again: soma neuron build TMP/authoring-project
+            --- stderr
+        "#]],
     );
 }

@@ -25,10 +25,7 @@ random = "seeded"
 log = true
 files = { data = "read", out = "read-write" }
 environment = ["API_BASE"]
-http = [
-  { scheme = "https", host = "api.example.org", methods = ["GET", "POST"] },
-  { scheme = "http", host = "localhost", port = 8080, methods = ["GET"] },
-]
+http = ["GET,POST=https://api.example.org", "GET=http://localhost:8080"]
 
 [limits]
 fuel = 5_000_000
@@ -65,60 +62,60 @@ fn what_a_component_is_and_asks_for_is_told_in_words() {
     shows(
         &neuron(&[&"inspect", &file]),
         &expect![[r#"
-        exit 0
-        --- stdout
-        id            notes
-        version       1.2.3
-        description   Keeps notes.
-        licence       Apache-2.0
-        kind          mind
-        capabilities  remember, think
-        language      c
-        size          1.9 KiB (1 939 bytes)
-        digest        sha256:..
-        contract      soma:neuron@0.1.0, runs on this host's 0.1.0
-                      soma:neuron@0.2.0, does not run on this host's 0.1.0
-        imports       soma:neuron@0.1.0: types, engram, log
-                      soma:neuron@0.2.0: clock
-                      wasi:http@0.2.0: outgoing-handler
-                      print
-        asks for      the engram `notes`, to read and write, with embeddings of 16 numbers: what was noted
-                      the engram `rules`, to read
-                      to start, retry and stop other neurons of its tenant
-                      to publish PLAN, AUDIT and CRITIQUE signals
-                      a time of its own, which moves by its own sleeps alone
-                      randomness that is the same for the same task
-                      to write log lines on its trace
-                      a folder as /data, to read
-                      a folder as /out, to read and to change; no rollback takes that back
-                      the environment variable API_BASE
-                      to send GET and POST to https://api.example.org:443
-                      to send GET to http://localhost:8080
-                      WASI 0.2, with everything closed that is not named here
-        wishes for    fuel 5000000
-                      memory 32MiB
-                      timeout 2s
-                      host-calls 1000
-        input         question, string, required: what to answer
-                      depth, integer
-        output        {"type":"object"}
-        signed by     nobody
-        metadata      name: notes
-                      version: 1.2.3
-                      description: Keeps notes.
-                      licenses: Apache-2.0
+            exit 0
+            --- stdout
+            id            notes
+            version       1.2.3
+            description   Keeps notes.
+            licence       Apache-2.0
+            kind          mind
+            capabilities  remember, think
+            language      c
+            size          1.8 KiB (1 870 bytes)
+            digest        sha256:..
+            contract      soma:neuron@0.1.0, runs on this host's 0.1.0
+                          soma:neuron@0.2.0, does not run on this host's 0.1.0
+            imports       soma:neuron@0.1.0: types, engram, log
+                          soma:neuron@0.2.0: clock
+                          wasi:http@0.2.0: outgoing-handler
+                          print
+            asks for      the engram `notes`, to read and write, with embeddings of 16 numbers: what was noted
+                          the engram `rules`, to read
+                          to start, retry and stop other neurons of its tenant
+                          to publish PLAN, AUDIT and CRITIQUE signals
+                          a time of its own, which moves by its own sleeps alone
+                          randomness that is the same for the same task
+                          to write log lines on its trace
+                          a folder as /data, to read
+                          a folder as /out, to read and to change; no rollback takes that back
+                          the environment variable API_BASE
+                          to send GET and POST to https://api.example.org:443
+                          to send GET to http://localhost:8080
+                          WASI 0.2, with everything closed that is not named here
+            wishes for    fuel 5000000
+                          memory 32MiB
+                          timeout 2s
+                          host-calls 1000
+            input         question, string, required: what to answer
+                          depth, integer
+            output        {"type":"object"}
+            signed by     nobody
+            metadata      name: notes
+                          version: 1.2.3
+                          description: Keeps notes.
+                          licenses: Apache-2.0
 
-        warning: its manifest asks for `grants.orchestration`, for which it imports nothing
+            warning: its manifest asks for `grants.orchestration`, for which it imports nothing
 
-        warning: its manifest asks for `grants.synapse`, for which it imports nothing
+            warning: its manifest asks for `grants.synapse`, for which it imports nothing
 
-        warning: its manifest asks for `grants.random`, for which it imports nothing
+            warning: its manifest asks for `grants.random`, for which it imports nothing
 
-        warning: its manifest asks for `grants.files`, for which it imports nothing
+            warning: its manifest asks for `grants.files`, for which it imports nothing
 
-        warning: its manifest asks for `grants.environment`, for which it imports nothing
-        --- stderr
-    "#]],
+            warning: its manifest asks for `grants.environment`, for which it imports nothing
+            --- stderr
+        "#]],
     );
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use soma::{
     engram::VectorEngram,
     orchestration::{Access, Answer, Dispatch, Neuron},
-    package::{Emission, Randomness, Time},
+    package::{Randomness, Time},
 };
 
 use super::{C, GO, JAVASCRIPT, Language, PYTHON, RUST, ask, host, lines, plugin};
@@ -116,7 +116,7 @@ pub(super) fn every_helper_does_what_the_one_in_rust_does(language: &Language) {
         assert_eq!(told(found), told(expected), "of {script}");
         assert!(found.is_output());
     }
-    assert_eq!(said(&found[0]).len(), 19);
+    assert_eq!(said(&found[0]).len(), 20);
 }
 
 pub(super) fn every_reply_is_the_same_as_in_rust(language: &Language) {

@@ -46,7 +46,7 @@ log = true
 wasi = true
 files = { data = "read" }
 environment = ["LANG"]
-http = [{ scheme = "https", host = "example.org", methods = ["GET"] }]
+http = ["GET=https://example.org"]
 "#;
 
 fn unasked(package: &Package) -> Vec<String> {
@@ -86,7 +86,7 @@ fn each_import_that_a_manifest_does_not_ask_for_is_told_with_the_line_that_is_mi
         it asks for more than it says: it imports `wasi:filesystem/types@0.2.0`, which its manifest does not ask for
           write `wasi = true` under `[grants]` into its neuron.toml, or build it without that import
         it asks for more than it says: it imports `wasi:http/outgoing-handler@0.2.0`, which its manifest does not ask for
-          write `http = [{ scheme = "https", host = "api.example.org", methods = ["GET"] }]` under `[grants]` into its neuron.toml, or build it without that import
+          write `http = ["GET=https://api.example.org"]` under `[grants]` into its neuron.toml, or build it without that import
     "#]].assert_eq(&lines.concat());
 }
 
@@ -103,7 +103,7 @@ fn files_environment_and_http_bring_wasi_with_them_and_wasi_brings_no_http() {
     for asks in [
         "[grants]\nfiles = { data = \"read\" }",
         "[grants]\nenvironment = [\"LANG\"]",
-        "[grants]\nhttp = [{ scheme = \"http\", host = \"a\", methods = [\"GET\"] }]",
+        "[grants]\nhttp = ["GET=https://api.example.org"]",
     ] {
         assert_eq!(unasked(&package(&imports, asks)), [""; 0], "{asks}");
     }

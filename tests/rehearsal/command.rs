@@ -395,7 +395,7 @@ fn a_project_folder_stands_for_its_built_component() {
             exit 3
             --- stdout
             --- stderr
-            error: FOLDER holds no built `parrot.wasm`
+            error: FOLDER/target/parrot.wasm is not there
             help: build it with `soma neuron build FOLDER`
         "#]],
     );

@@ -188,7 +188,7 @@ fn all_neurons_of_this_repository_pass_and_are_compiled_by_the_process() {
     for file in files {
         let found = Extent::of(&fs::read(&file).unwrap(), &Extent::MOST).unwrap();
         assert!(found.core_instances > 0);
-        host.load_file(&file, &common::all_grants()).unwrap();
+        host.load_file(&file, &Grants::offered()).unwrap();
     }
     still_serves(&host);
 }

@@ -40,6 +40,12 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
         Some(output) => output.clone(),
         None => manifest.component(&args.folder),
     };
+    if let Some(folder) = output.parent() {
+        fs::create_dir_all(folder).map_err(|error| {
+            let message = format!("cannot make the folder {}: {error}", folder.display());
+            Failed::new(Exit::Input, message)
+        })?;
+    }
     let bare = match &args.component {
         Some(file) => component::read(file)?,
         None => compiled(&args.folder, &manifest, &output)?,

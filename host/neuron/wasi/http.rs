@@ -141,11 +141,7 @@ impl Requests {
         let name = scheme.name();
         let mut message = format!("request denied: no rule allows {method} {name}://{host}:{port}");
         if let Ok(rule) = HttpRule::new(scheme, host, port, [method]) {
-            message += &format!(
-                "; to allow it grant the http rule {{ scheme = \"{name}\", host = \"{}\", \
-                 port = {port}, methods = [\"{method}\"] }} (`--http {rule}`)",
-                rule.host()
-            );
+            message += &format!("; to allow it grant the http rule `{rule}`");
         }
         message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
         let record = LogRecord {

@@ -28,7 +28,7 @@ static bool is_stop_word(soma_text word) {
 static uint64_t fnv1a(soma_text word) {
   uint64_t hash = 0xcbf29ce484222325;
   for (size_t at = 0; at < word.size; at++) {
-    hash = (hash ^ (unsigned char)word.data[at]) * 0x0000010000000001b3;
+    hash = (hash ^ (unsigned char)word.data[at]) * 0x00000100000001b3;
   }
   return ((hash ^ (hash >> 29)) * 0xbf58476d1ce4e5b9) ^ (hash >> 32);
 }
