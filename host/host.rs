@@ -16,7 +16,7 @@ use tokio::runtime::{self, Runtime};
 
 use crate::{
     clock::{Clock, Ids, Random},
-    neuron::{Grants, LoadError, Metering, Plugin, Sandbox, SandboxConfig, SandboxError},
+    neuron::{Compiler, Grants, LoadError, Metering, Plugin, Sandbox, SandboxConfig, SandboxError},
     orchestration::{Core, StopOptions, Stopped, TenantHandle},
     synapse::{MemorySynapse, Synapse},
     tenant::{Admission, InvalidName, Quotas, Tenant},
@@ -86,6 +86,24 @@ impl HostBuilder {
     #[must_use]
     pub fn code_cache(mut self, directory: impl Into<PathBuf>) -> Self {
         self.sandbox.code_cache = Some(directory.into());
+        self
+    }
+
+    /// Keeps at most so many bytes of compiled code there; what was not used for
+    /// longest is deleted. Default 2 GiB.
+    #[must_use]
+    pub fn code_cache_bytes(mut self, bytes: u64) -> Self {
+        self.sandbox.code_cache_bytes = bytes;
+        self
+    }
+
+    /// Where components are compiled. Default: in this process, where nothing
+    /// bounds the time and memory that a hostile component costs the compiler
+    /// once its structure has passed. Name a `soma` program for components of
+    /// strangers.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.sandbox.compiler = compiler;
         self
     }
 
@@ -230,7 +248,8 @@ impl Host {
     }
 
     /// Loads a component file, once for all neurons made of it. Blocks while
-    /// it compiles.
+    /// it compiles, and while others do; async code loads on a thread that may
+    /// block, such as `spawn_blocking`'s.
     ///
     /// # Errors
     /// Says in words why this host will not run the component.

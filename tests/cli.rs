@@ -80,7 +80,16 @@ fn a_value_that_makes_no_sense_is_told_what_would() {
         error: invalid value '30' for '--timeout <DURATION>': write a number and a unit, for example 500ms, 30s or 2m
         error: invalid value '-1s' for '--timeout <DURATION>': time cannot be negative
         error: invalid value '1.5' for '--host-calls <N>': write a whole number, for example 5000000 or 5_000_000
-        error: invalid value 'network' for '--grant <NAME>': `network` is no grant; there are engram, synapse, orchestration, clock, log and random
+        error: invalid value 'network' for '--grant <NAME>': `network` is no grant; there are engram, synapse, orchestration, clock, log, random and wasi
+        error: invalid value 'data' for '--dir <HOST::GUEST[:ro|:rw]>': write the host's folder, `::` and the guest's, for example ./data::/data
+        error: invalid value 'data::/data:w' for '--dir <HOST::GUEST[:ro|:rw]>': `w` is no access; there are `ro` to read and `rw` to read and write
+        error: invalid value 'LEVEL' for '--env <NAME=VALUE>': write a name, `=` and its value, for example LEVEL=3
+        error: --env sets `A` twice
+        error: invalid value 'api.example.org' for '--http <[METHODS=]SCHEME://HOST[:PORT]>': `api.example.org` names no scheme; write for example https://api.example.org
+        error: invalid value 'get=https://api.example.org' for '--http <[METHODS=]SCHEME://HOST[:PORT]>': `get` is no method that can be granted; write it in capitals, for example GET
+        error: invalid value 'https://*.example.org' for '--http <[METHODS=]SCHEME://HOST[:PORT]>': `*.example.org` is no host; write one name or address without scheme, port and path, for example api.example.org
+        error: invalid value 'fast' for '--clock <TIME>'
+        error: invalid value 'mine' for '--trace <ID>': an id must be a string that starts with `trc_`
         error: invalid value 'notes=disk' for '--engram <NAME[=KIND]>': `disk` is no kind of engram; there are `memory` and `vector:DIM`
         error: invalid value 'docs=vector:0' for '--engram <NAME[=KIND]>': the dimension is a number from 1 to 65536
         error: invalid value '' for '--engram <NAME[=KIND]>': the name is missing, for example `notes` or `notes=memory`
@@ -190,35 +199,69 @@ fn help_shows_two_examples_and_the_exit_codes() {
                   Read the input from this file, `-` for standard input
 
               --fuel <UNITS>
-                  CPU budget in fuel units, about one a wasm instruction
-
-                  [default: 10_000_000_000]
+                  CPU budget in fuel units, about one a wasm instruction [default: what it wishes for, else
+                  10_000_000_000]
 
               --memory <SIZE>
-                  Most memory, all memories and tables of the task together
-
-                  [default: 64MiB]
+                  Most memory, all memories and tables of the task together [default: what it wishes for,
+                  else 64MiB]
 
               --timeout <DURATION>
-                  Most time until the reply, waits included
-
-                  [default: 30s]
+                  Most time until the reply, waits included [default: what it wishes for, else 30s]
 
               --host-calls <N>
-                  Most calls to the host
+                  Most calls to the host [default: what it wishes for, else 1_000_000]
 
-                  [default: 1_000_000]
+              --compile-memory <SIZE>
+                  Most memory of the process that compiles it
+
+                  [default: 2GiB]
+
+              --compile-cpu <DURATION>
+                  Most CPU time of that process, in whole seconds
+
+                  [default: 180s]
+
+              --compile-timeout <DURATION>
+                  Most time until that process has ended
+
+                  [default: 600s]
 
               --grant <NAME>
-                  Let it import this interface: engram, synapse, clock, log and random are granted anyway,
-                  orchestration is not
+                  Let it import this: engram, synapse, clock, log and random are granted anyway;
+                  orchestration and wasi are not. WASI alone reaches no files, no environment and no network
 
               --no-default-grants
-                  Grant nothing but what `--grant` names
+                  Grant nothing but what is named by options
+
+              --dir <HOST::GUEST[:ro|:rw]>
+                  Let it use the host's folder HOST as GUEST, to read (`:ro`, the default) or to read and
+                  write (`:rw`), for example `./data::/data:rw`; grants wasi too
+
+              --env <NAME=VALUE>
+                  Let it see this environment variable; of the host's own it sees none. Grants wasi too
+
+              --http <[METHODS=]SCHEME://HOST[:PORT]>
+                  Let it make requests to this host, with GET or the methods named in front, for example
+                  `https://api.example.org` or `GET,POST=http://127.0.0.1:8080`; grants wasi too
+
+              --clock <TIME>
+                  The time that it sees: the host's, or one that starts at the time in the trace's id and
+                  moves by its own sleeps, which end at once
+
+                  [default: wall]
+                  [possible values: wall, virtual]
+
+              --seeded-random
+                  Give it random numbers that follow from its trace, input and attempt
+
+              --trace <ID>
+                  Run it on this trace: with `--clock virtual` and `--seeded-random` a task repeats on the
+                  same trace
 
               --engram <NAME[=KIND]>
-                  Bind a fresh engram under this name, to read and write: NAME or NAME=memory holds entries,
-                  NAME=vector:DIM entries with embeddings
+                  Bind a fresh engram under this name: NAME or NAME=memory holds entries, NAME=vector:DIM
+                  entries with embeddings. Those that its manifest asks for are there anyway
 
               --show-engrams
                   Show what the engrams hold afterwards
@@ -242,6 +285,9 @@ fn help_shows_two_examples_and_the_exit_codes() {
           A neuron that keeps something in an engram, and what is in it afterwards:
             soma run target/neurons/generator.wasm --engram calls --show-engrams \
               --input '{"question": "what is a saga?"}'
+
+          A neuron that uses WASI, with one folder to read and one host to ask:
+            soma run neuron.wasm --dir ./data::/data --http https://api.example.org
 
         Log lines of the neuron go to standard error; SOMA_LOG filters them
         (for example SOMA_LOG=neuron=debug).

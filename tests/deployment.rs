@@ -18,6 +18,8 @@ mod command;
 mod files;
 #[path = "deployment/grants.rs"]
 mod grants;
+#[path = "deployment/languages.rs"]
+mod languages;
 #[path = "deployment/supply.rs"]
 mod supply;
 

@@ -281,6 +281,8 @@ fn work_is_spawned_only_where_a_trace_or_the_host_owns_it() {
         "host.rs",
         "neuron/engine.rs",
         "clock/timer.rs",
+        // A compiler's process, which ends before the load that waits for it.
+        "neuron/compiler/process.rs",
         // What runs beside the host: the raw engine, and callers of the bench
         // and the demo.
         "neuron/baseline.rs",

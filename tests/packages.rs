@@ -8,8 +8,12 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "packages/imports.rs"]
+mod imports;
 #[path = "packages/manifests.rs"]
 mod manifests;
+#[path = "packages/schemas.rs"]
+mod schemas;
 #[path = "packages/sections.rs"]
 mod sections;
 #[path = "packages/signatures.rs"]

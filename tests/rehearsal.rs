@@ -46,6 +46,7 @@ fn sandbox() -> Sandbox {
         instances: 4,
         workers: 1,
         code_cache: Some(common::code_cache()),
+        ..SandboxConfig::default()
     };
     Sandbox::new(&config).unwrap()
 }

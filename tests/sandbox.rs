@@ -14,6 +14,8 @@ mod bounds;
 #[path = "sandbox/cache.rs"]
 mod cache;
 mod common;
+#[path = "sandbox/compiler.rs"]
+mod compiler;
 #[path = "sandbox/refusals.rs"]
 mod refusals;
 
@@ -92,7 +94,7 @@ fn what_is_no_component_is_refused_in_words() {
         nothing: this is not a WebAssembly component: it does not start with `\0asm` and the component layer's version
         a text: this is not a WebAssembly component: it does not start with `\0asm` and the component layer's version
         a truncated header: this is not a WebAssembly component: it does not start with `\0asm` and the component layer's version
-        a truncated file: the component is invalid: failed to parse WebAssembly module: unexpected end-of-file (at offset 0x188)
+        a truncated file: the component cannot be read: unexpected end-of-file (at offset 0x188)
         a core module: this is a core WebAssembly module, not a component; link it with wasm-component-ld or wrap it with `wasm-tools component new`
     "#]].assert_eq(&told);
 }
@@ -196,10 +198,10 @@ fn a_component_with_more_memories_tables_or_instances_than_its_slot_has_is_refus
         writeln!(told, "{what}: {}", refusal_of_text(&host, &text)).unwrap();
     }
     expect![[r#"
-        1 000 memories: the component is invalid: failed to parse WebAssembly module: memories count exceeds limit of 100 (at offset 0x1d4)
-        1 000 tables: the component is invalid: failed to parse WebAssembly module: tables count exceeds limit of 100 (at offset 0x1d4)
+        1 000 memories: the component, read up to offset 0xa07, has 1001 memories; at most 4 are taken
+        1 000 tables: the component, read up to offset 0xdf2, has 1000 tables; at most 16 are taken
         a table of a million: the component is invalid: module table does not fit in pooling allocator requirements: table index 0 has a minimum element size of 1000000 which exceeds the limit of 100000
-        1 000 core instances: the component is invalid: failed to parse WebAssembly module: instances count exceeds limit of 1000 (at offset 0x24c)
+        1 000 core instances: the component, read up to offset 0x2e4, has 51 core instances; at most 50 are taken
     "#]].assert_eq(&told);
 }
 

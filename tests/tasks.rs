@@ -10,6 +10,8 @@
 #[path = "tasks/children.rs"]
 mod children;
 mod common;
+#[path = "tasks/inputs.rs"]
+mod inputs;
 #[path = "tasks/pathways.rs"]
 mod pathways;
 #[path = "tasks/replies.rs"]

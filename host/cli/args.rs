@@ -2,8 +2,8 @@
 
 use std::{fmt, time::Duration};
 
-use crate::package::quantity::{UNITS, digits};
-pub(super) use crate::package::{duration, size};
+use crate::package::quantity::digits;
+pub(super) use crate::package::{duration, quantity::Bytes, size};
 
 /// Reads a count such as `1000000` or `1_000_000`.
 ///
@@ -11,23 +11,6 @@ pub(super) use crate::package::{duration, size};
 /// In words, for clap to show behind the option.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     digits(text).ok_or_else(|| "write a whole number, for example 5000000 or 5_000_000".to_owned())
-}
-
-/// Shows bytes in the largest binary unit of which there is at least one.
-pub(super) struct Bytes(pub(super) u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let binary = UNITS.into_iter().take(3);
-        for (unit, bytes) in binary {
-            if self.0 >= bytes {
-                // Tenths, rounded half up, without a detour through floats.
-                let tenths = (u128::from(self.0) * 20 / u128::from(bytes)).div_ceil(2);
-                return write!(f, "{}.{} {unit}", tenths / 10, tenths % 10);
-            }
-        }
-        write!(f, "{} B", self.0)
-    }
 }
 
 /// Shows a time to three or four digits, in the unit that suits it.

@@ -2,6 +2,8 @@
 
 use std::{fmt::Display, process::ExitCode};
 
+use crate::package::Problems;
+
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -52,6 +54,16 @@ impl Failed {
             message: message.to_string(),
             advice: None,
         }
+    }
+
+    /// All that is wrong with a file, a line each.
+    pub fn all(Problems(problems): &Problems) -> Self {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let message = match lines.as_slice() {
+            [one] => one.clone(),
+            several => format!("{} mistakes\n{}", several.len(), several.join("\n")),
+        };
+        Self::new(Exit::Input, message)
     }
 
     /// Adds what to do about it.

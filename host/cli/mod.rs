@@ -3,11 +3,15 @@
 mod args;
 mod bench;
 mod check;
+mod compile;
 mod demo;
 mod exit;
+mod files;
 mod log;
 mod neuron;
+mod out;
 mod paths;
+mod refusal;
 mod run;
 mod silent;
 mod start;
@@ -18,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use self::exit::{Exit, Failed};
+use crate::neuron::VERB;
 
 /// Runs sandboxed plugins ("neurons") under STOP, retry and rollback.
 #[derive(Debug, Parser)]
@@ -37,10 +42,13 @@ enum Verb {
     Check(check::Args),
     /// Run a deployment: tasks as JSON lines in, answers as JSON lines out.
     Up(up::Args),
-    /// Test, push and pull neurons.
+    /// Write, build, test, check, sign, look at, push and pull neurons.
     Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
     Bench(bench::Args),
+    /// Compile a component from standard input to standard output, for a host.
+    #[command(name = VERB, hide = true)]
+    Compile(compile::Args),
 }
 
 /// Parses the arguments, does what they say, and reports a failure.
@@ -64,6 +72,7 @@ pub fn main() -> ExitCode {
         Verb::Up(args) => up::main(&args),
         Verb::Neuron(args) => neuron::main(&args),
         Verb::Bench(args) => bench::main(&args),
+        Verb::Compile(args) => compile::main(&args),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -26,6 +26,11 @@ fn cache(name: &str) -> Option<PathBuf> {
     Some(caches?.join("soma").join(name))
 }
 
+/// This very program, even when its file was replaced meanwhile.
+pub(super) fn this_program() -> PathBuf {
+    PathBuf::from("/proc/self/exe")
+}
+
 /// An environment variable that holds an absolute path; others are to be
 /// ignored (XDG Base Directory Specification).
 fn absolute(variable: &str) -> Option<PathBuf> {

@@ -1,5 +1,6 @@
 //! `soma run`: one task on any neuron component.
 
+mod carried;
 mod grants;
 mod report;
 
@@ -15,15 +16,18 @@ use std::{
 
 use serde_json::Value;
 
-pub(super) use self::report::write_out;
-use self::{grants::GrantArgs, report::Report};
-use super::{Exit, Failed, args, log, start};
+use self::{
+    carried::{Bound, Carried},
+    grants::GrantArgs,
+    report::Report,
+};
+use super::{Exit, Failed, args, log, refusal, start};
 use crate::{
     Host,
     engram::{Engram, MemoryEngram, VectorEngram},
-    neuron::{Limits, LoadError, Plugin},
-    orchestration::{Access, Answer, Dispatch, Neuron, TenantHandle},
-    signal::{Object, TraceId},
+    neuron::{CompileError, CompilerLimits, Limits, LoadError, Metering, Plugin},
+    orchestration::{Answer, Dispatch, Neuron, TenantHandle},
+    signal::TraceId,
     tenant::Quotas,
 };
 
@@ -66,21 +70,36 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "input")]
     input_file: Option<PathBuf>,
 
-    /// CPU budget in fuel units, about one a wasm instruction
-    #[arg(long, value_name = "UNITS", default_value = "10_000_000_000", value_parser = args::count)]
-    fuel: u64,
+    /// CPU budget in fuel units, about one a wasm instruction [default: what it
+    /// wishes for, else 10_000_000_000]
+    #[arg(long, value_name = "UNITS", value_parser = args::count)]
+    fuel: Option<u64>,
 
-    /// Most memory, all memories and tables of the task together
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = args::size)]
-    memory: usize,
+    /// Most memory, all memories and tables of the task together [default: what
+    /// it wishes for, else 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = args::size)]
+    memory: Option<usize>,
 
-    /// Most time until the reply, waits included
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = args::duration)]
-    timeout: Duration,
+    /// Most time until the reply, waits included [default: what it wishes for,
+    /// else 30s]
+    #[arg(long, value_name = "DURATION", value_parser = args::duration)]
+    timeout: Option<Duration>,
 
-    /// Most calls to the host
-    #[arg(long, value_name = "N", default_value = "1_000_000", value_parser = args::count)]
-    host_calls: u64,
+    /// Most calls to the host [default: what it wishes for, else 1_000_000]
+    #[arg(long, value_name = "N", value_parser = args::count)]
+    host_calls: Option<u64>,
+
+    /// Most memory of the process that compiles it
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = args::size)]
+    compile_memory: usize,
+
+    /// Most CPU time of that process, in whole seconds
+    #[arg(long, value_name = "DURATION", default_value = "180s", value_parser = args::duration)]
+    compile_cpu: Duration,
+
+    /// Most time until that process has ended
+    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = args::duration)]
+    compile_timeout: Duration,
 
     #[command(flatten)]
     grants: GrantArgs,
@@ -90,8 +109,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID")]
     trace: Option<TraceId>,
 
-    /// Bind a fresh engram under this name, to read and write: NAME or
-    /// NAME=memory holds entries, NAME=vector:DIM entries with embeddings
+    /// Bind a fresh engram under this name: NAME or NAME=memory holds entries,
+    /// NAME=vector:DIM entries with embeddings. Those that its manifest asks
+    /// for are there anyway
     #[arg(long = "engram", value_name = "NAME[=KIND]")]
     engrams: Vec<EngramSpec>,
 
@@ -162,26 +182,38 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     log::start(args.verbose)?;
     let input = args.input()?;
     args.check_engrams()?;
-    let grants = args.grants.grants()?;
-    let host = start::host(|| Host::builder().instances(64))?;
-    let plugin = host
-        .load_file(&args.component, &grants)
-        .map_err(|error| refused(&args.component, &error))?;
+    let granted = args.grants.grants()?;
+    let file = args.component.as_path();
+    let refuse = |error: LoadError| refused(file, &error);
+    let wasm = Plugin::read(file).map_err(refuse)?;
+    Plugin::check_form(&wasm).map_err(refuse)?;
+    let carried = Carried::read(file, &wasm)?;
+    let grants = carried.grants(file, granted)?;
+    let limits = args.limits(carried.limits());
+    let bound = carried.engrams(&args.engrams)?;
+    carried.check_input(&input)?;
+    let host = start::host_compiling(args.compiler(), || Host::builder().instances(64))?;
+    let plugin = host.load(&wasm, &grants, Metering::Fuel).map_err(refuse)?;
     let tenant = host
         .add_tenant("cli", Quotas::default())
         .map_err(|error| Failed::new(Exit::Host, error))?;
-    let engrams: Vec<_> = args
-        .engrams
-        .iter()
-        .map(|spec| spec.create(&tenant))
-        .collect();
-    tenant.register(args.neuron(Arc::clone(&plugin), &engrams));
-    let mut task = Dispatch::to_neuron(args.name()).input(Value::Object(input));
+    let timeout = limits.wall;
+    let mut neuron = Neuron::of_package(Arc::clone(&plugin), carried.package())
+        .unwrap_or_else(|| Neuron::new(args.name(), Arc::clone(&plugin)))
+        .limits(limits);
+    let mut engrams = Vec::new();
+    for Bound { spec, access } in bound {
+        let engram = spec.create(&tenant);
+        neuron = neuron.bind(spec.name, Arc::clone(&engram), access);
+        engrams.push(engram);
+    }
+    let neuron = tenant.register(neuron);
+    let mut task = Dispatch::to_neuron(Arc::clone(neuron.id())).input(input.value);
     if let Some(trace) = &args.trace {
         task = task.on_trace(trace.clone());
     }
     let answer = host.run(one_task(tenant, task))?;
-    let report = Report::new(answer, args.timeout);
+    let report = Report::new(answer, timeout);
     let contents = if args.show_engrams {
         host.run(async move { report::contents(&engrams).await })?
     } else {
@@ -190,8 +222,18 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     report.print(&plugin, &contents, args.json)
 }
 
+/// The input of the task, and where it came from.
+struct Input {
+    value: Value,
+    /// As a person would name it.
+    place: String,
+    /// How the command ends if it is wrong: what was typed is an argument, what
+    /// was read is a file.
+    exit: Exit,
+}
+
 impl Args {
-    fn input(&self) -> Result<Object, Failed> {
+    fn input(&self) -> Result<Input, Failed> {
         let (text, place) = match self.input_file.as_deref() {
             None => (self.input.clone(), "--input".to_owned()),
             Some(path) if path == Path::new("-") => {
@@ -206,7 +248,6 @@ impl Args {
                 (text, place)
             }
         };
-        // What was typed is an argument, what was read is a file.
         let exit = if self.input_file.is_some() {
             Exit::Input
         } else {
@@ -214,7 +255,7 @@ impl Args {
         };
         let wanted = "the input of a task is a JSON object, for example {\"question\": \"why?\"}";
         match serde_json::from_str(&text) {
-            Ok(Value::Object(input)) => Ok(input),
+            Ok(value @ Value::Object(_)) => Ok(Input { value, place, exit }),
             Ok(_) => {
                 Err(Failed::new(exit, format!("{place} is JSON, but no object")).advise(wanted))
             }
@@ -233,31 +274,30 @@ impl Args {
         })
     }
 
-    /// The neuron's id: the name of its file.
+    /// The id of a neuron that does not say its own: the name of its file.
     fn name(&self) -> Arc<str> {
         let stem = self.component.file_stem().unwrap_or_default();
         stem.to_string_lossy().into()
     }
 
-    fn limits(&self) -> Limits {
+    /// What the command line says, and the rest as it is given.
+    fn limits(&self, rest: Limits) -> Limits {
         Limits {
-            fuel: self.fuel,
-            memory_bytes: self.memory,
-            wall: self.timeout,
-            host_calls: self.host_calls,
-            ..Limits::default()
+            fuel: self.fuel.unwrap_or(rest.fuel),
+            memory_bytes: self.memory.unwrap_or(rest.memory_bytes),
+            wall: self.timeout.unwrap_or(rest.wall),
+            host_calls: self.host_calls.unwrap_or(rest.host_calls),
+            ..rest
         }
     }
 
-    fn neuron(&self, plugin: Arc<Plugin>, engrams: &[Arc<dyn Engram>]) -> Neuron {
-        let neuron = Neuron::new(self.name(), plugin).limits(self.limits());
-        engrams.iter().fold(neuron, |neuron, engram| {
-            neuron.bind(
-                engram.id().to_string(),
-                Arc::clone(engram),
-                Access::ReadWrite,
-            )
-        })
+    fn compiler(&self) -> CompilerLimits {
+        CompilerLimits {
+            memory_bytes: self.compile_memory as u64,
+            cpu: self.compile_cpu,
+            wall: self.compile_timeout,
+            ..CompilerLimits::default()
+        }
     }
 }
 
@@ -275,7 +315,10 @@ fn unreadable(place: &str, error: &io::Error) -> Failed {
 /// Why the component does not run here, and what to do about it.
 pub(super) fn refused(path: &Path, error: &LoadError) -> Failed {
     let exit = match error {
-        LoadError::Sandbox(_) => Exit::Host,
+        LoadError::Sandbox(_)
+        | LoadError::Compile(CompileError::Start { .. } | CompileError::Foreign { .. }) => {
+            Exit::Host
+        }
         _ => Exit::Input,
     };
     let message = match error {
@@ -291,13 +334,19 @@ pub(super) fn refused(path: &Path, error: &LoadError) -> Failed {
             "give the path of a component file; \
              `cargo xtask neurons` builds this repository's into target/neurons",
         ),
-        LoadError::UnknownImport(import) if import.starts_with("wasi:") => {
-            failed.advise("of WASI there are cli, clocks, filesystem, http, io, random and sockets")
+        LoadError::Compile(CompileError::Memory { .. }) => {
+            failed.advise("allow more with `--compile-memory`")
         }
-        LoadError::NoHandler | LoadError::Mismatch(_) => {
-            failed.advise("build it with the `soma-neuron` crate or from wit/ (docs/neurons.md)")
+        LoadError::Compile(CompileError::Cpu { .. }) => {
+            failed.advise("allow more with `--compile-cpu`")
         }
-        _ => failed,
+        LoadError::Compile(CompileError::Wall { .. }) => {
+            failed.advise("allow more with `--compile-timeout`")
+        }
+        _ => match refusal::advice(error) {
+            Some(advice) => failed.advise(advice),
+            None => failed,
+        },
     }
 }
 
@@ -310,10 +359,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_options_a_task_runs_under_the_hosts_own_limits() {
+    fn without_options_a_task_runs_under_the_limits_that_are_given() {
         let command = Args::augment_args(clap::Command::new("run"));
-        let args = Args::from_arg_matches(&command.get_matches_from(["run", "a.wasm"])).unwrap();
-        assert_eq!(args.limits(), Limits::default());
+        let given = |words: &[&str]| {
+            let matches = command
+                .clone()
+                .get_matches_from([&["run", "a.wasm"], words].concat());
+            let args = Args::from_arg_matches(&matches).unwrap();
+            assert_eq!(args.compiler(), CompilerLimits::default());
+            args.limits(Limits::default())
+        };
+        assert_eq!(given(&[]), Limits::default());
+        let words = ["--fuel=1", "--memory=2", "--timeout=3s", "--host-calls=4"];
+        let limits = given(&words);
+        assert_eq!(
+            (limits.fuel, limits.memory_bytes, limits.host_calls),
+            (1, 2, 4)
+        );
+        assert_eq!(limits.wall, Duration::from_secs(3));
     }
 
     #[test]

@@ -183,12 +183,12 @@ impl Look<'_> {
         if !missing.is_empty() {
             let names: Vec<_> = missing
                 .iter()
-                .map(|kind| emission(**kind).as_str())
+                .map(|kind| SignalType::from(**kind).as_str())
                 .collect();
             let all: Vec<_> = granted
                 .iter()
                 .chain(missing.iter().copied())
-                .map(|kind| format!("\"{}\"", emission(*kind).as_str()))
+                .map(|kind| format!("\"{}\"", SignalType::from(*kind).as_str()))
                 .collect();
             let what = format!("to publish {}", names.join(", "));
             self.missing("synapse", &what, &format!("synapse = [{}]", all.join(", ")));
@@ -260,18 +260,6 @@ impl Look<'_> {
     }
 }
 
-fn emission(kind: Emission) -> SignalType {
-    match kind {
-        Emission::Plan => SignalType::Plan,
-        Emission::MemoryAppend => SignalType::MemoryAppend,
-        Emission::Escalation => SignalType::Escalation,
-        Emission::Consensus => SignalType::Consensus,
-        Emission::ContextSync => SignalType::ContextSync,
-        Emission::Critique => SignalType::Critique,
-        Emission::Audit => SignalType::Audit,
-    }
-}
-
 impl Resolved {
     /// Signal types that it may publish.
     pub(super) fn emits(&self) -> Vec<SignalType> {
@@ -279,7 +267,7 @@ impl Resolved {
             .synapse
             .iter()
             .copied()
-            .map(emission)
+            .map(SignalType::from)
             .collect()
     }
 
@@ -346,7 +334,7 @@ impl Resolved {
             asked
                 .synapse
                 .iter()
-                .map(|kind| format!("publish {}", emission(*kind).as_str())),
+                .map(|kind| format!("publish {}", SignalType::from(*kind).as_str())),
         );
         let files = asked.files.iter();
         lines.extend(files.map(|(name, access)| format!("folder {name}: {}", access.name())));

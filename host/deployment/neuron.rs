@@ -14,7 +14,7 @@ use crate::{
     engram::Engram,
     neuron::{Grants, Limits, LoadError, Metering, Plugin},
     orchestration::{Access, Neuron},
-    package::{BindingAccess, Digest, Document, Manifest, Package, Policy, Problem, Trust, Wishes},
+    package::{BindingAccess, Digest, Document, Manifest, Package, Policy, Problem, Trust},
     signal::SignalType,
 };
 
@@ -43,8 +43,9 @@ pub(super) struct Ready {
     limits: Limits,
     /// By the neuron's own names.
     bind: BTreeMap<String, Bind>,
+    /// In place of the manifest's, as are the capabilities.
     kind: Option<String>,
-    capabilities: Vec<String>,
+    capabilities: Option<Vec<String>>,
     catch_all: bool,
     plugin: Arc<Plugin>,
 }
@@ -84,7 +85,11 @@ impl Asked<'_> {
             .map_err(|words| vec![self.problem(&["source"], words)])?;
         let package =
             Package::read(&wasm).map_err(|error| vec![self.problem(&["source"], error)])?;
-        let mut wrong = Vec::new();
+        let unasked = package.unasked();
+        let mut wrong: Vec<_> = unasked
+            .iter()
+            .map(|unasked| self.problem(&["source"], unasked))
+            .collect();
         let mut warnings = Vec::new();
         let signed_by = match trust.check(&package) {
             Ok(keys) => keys,
@@ -114,7 +119,7 @@ impl Asked<'_> {
             .map_err(|mismatch| vec![self.mismatch(mismatch)])?;
         let plugin = match known {
             Some(known) if known.runs(&package.digest, &grants) => Arc::clone(&known.plugin),
-            _ => self.load(host, &wasm, &grants)?,
+            _ => self.load(host, &wasm, &package, &grants)?,
         };
         Ok(Arc::new(Ready {
             tenant: self.tenant.to_owned(),
@@ -126,50 +131,47 @@ impl Asked<'_> {
             grants,
             limits,
             bind,
-            kind: self.kind(manifest),
-            capabilities: self.capabilities(manifest),
+            kind: self.table.kind.clone(),
+            capabilities: self.table.capabilities.clone(),
             catch_all: self.table.catch_all,
             package,
             plugin,
         }))
     }
 
-    fn kind(&self, manifest: Option<&Manifest>) -> Option<String> {
-        let own = || manifest.and_then(|manifest| manifest.kind.clone());
-        self.table.kind.clone().or_else(own)
-    }
-
-    fn capabilities(&self, manifest: Option<&Manifest>) -> Vec<String> {
-        let own = || manifest.map(|manifest| manifest.capabilities.clone());
-        let set = self.table.capabilities.clone();
-        set.or_else(own).unwrap_or_default()
-    }
-
-    fn load(&self, host: &Host, wasm: &[u8], grants: &Grants) -> Result<Arc<Plugin>, Vec<Problem>> {
+    fn load(
+        &self,
+        host: &Host,
+        wasm: &[u8],
+        package: &Package,
+        grants: &Grants,
+    ) -> Result<Arc<Plugin>, Vec<Problem>> {
+        let misfits = Plugin::misfits(package, grants);
+        if !misfits.is_empty() {
+            return Err(misfits
+                .into_iter()
+                .map(|misfit| self.misfit(misfit))
+                .collect());
+        }
         let loaded = host.load(wasm, grants, Metering::Fuel);
-        loaded.map_err(|error| {
-            let table = self.table();
-            let line = match &error {
-                LoadError::NotGranted { interface, .. } => match interface.name() {
-                    "clock" => Some("clock = \"wall\"".to_owned()),
-                    "random" => Some("random = \"system\"".to_owned()),
-                    "synapse" => Some("synapse = [\"PLAN\"]".to_owned()),
-                    other => Some(format!("{other} = true")),
-                },
-                LoadError::WasiNotGranted(_) => Some("wasi = true".to_owned()),
-                LoadError::HttpNotGranted(_) => {
-                    Some("http = [\"GET=https://api.example.org\"]".to_owned())
-                }
-                _ => None,
-            };
-            let problem = self.problem(&["source"], error);
-            vec![match line {
-                Some(line) => {
-                    problem.help(format!("to grant it, write:\n[{table}.grants]\n{line}"))
-                }
-                None => problem,
-            }]
-        })
+        loaded.map_err(|error| vec![self.misfit(error)])
+    }
+
+    /// Why the component cannot be run, with the line that would mend it.
+    fn misfit(&self, error: LoadError) -> Problem {
+        let line = match &error {
+            LoadError::NotGranted { interface, .. } => match interface.name() {
+                "clock" => "clock = \"wall\"".to_owned(),
+                "random" => "random = \"system\"".to_owned(),
+                "synapse" => "synapse = [\"PLAN\"]".to_owned(),
+                other => format!("{other} = true"),
+            },
+            LoadError::WasiNotGranted(_) => "wasi = true".to_owned(),
+            LoadError::HttpNotGranted(_) => "http = [\"GET=https://api.example.org\"]".to_owned(),
+            _ => return self.problem(&["source"], error),
+        };
+        let help = format!("to grant it, write:\n[{}.grants]\n{line}", self.table());
+        self.problem(&["source"], error).help(help)
     }
 
     /// What the neuron's names for engrams stand for; at most what it asks for
@@ -235,56 +237,41 @@ impl Asked<'_> {
     /// host's own go.
     fn limits(&self, manifest: Option<&Manifest>, warnings: &mut Vec<Problem>) -> Limits {
         let set = &self.table.limits;
-        let none = Wishes::default();
-        let wish = manifest.map_or(&none, |manifest| &manifest.limits);
         let host = Limits::default();
-        let mut too_much = |key: &str, wished: String, line: String| {
-            let message =
-                format!("the component wishes {key} {wished}, and gets the host's own limit");
+        let wished =
+            manifest.map_or_else(Limits::default, |manifest| Limits::wished(&manifest.limits));
+        let above = [
+            (
+                set.fuel.is_none() && wished.fuel > host.fuel,
+                format!("fuel = {}", wished.fuel),
+            ),
+            (
+                set.memory.is_none() && wished.memory_bytes > host.memory_bytes,
+                format!("memory = \"{}B\"", wished.memory_bytes),
+            ),
+            (
+                set.timeout.is_none() && wished.wall > host.wall,
+                format!("timeout = \"{}ms\"", wished.wall.as_millis()),
+            ),
+            (
+                set.host_calls.is_none() && wished.host_calls > host.host_calls,
+                format!("host-calls = {}", wished.host_calls),
+            ),
+        ];
+        for (_, line) in above.into_iter().filter(|(above, _)| *above) {
+            let message = format!("the component wishes `{line}`, and gets the host's own limit");
             let help = format!("to give it that, write:\n[{}.limits]\n{line}", self.table());
             warnings.push(self.problem(&["limits"], message).help(help));
-        };
-        let fuel = wish.fuel.filter(|_| set.fuel.is_none());
-        if let Some(fuel) = fuel.filter(|fuel| *fuel > host.fuel) {
-            too_much("fuel", fuel.to_string(), format!("fuel = {fuel}"));
         }
-        let memory = wish.memory.as_ref().filter(|_| set.memory.is_none());
-        if let Some(memory) = memory.filter(|memory| memory.bytes > host.memory_bytes) {
-            let line = format!("memory = \"{}B\"", memory.bytes);
-            too_much("memory", format!("{} bytes", memory.bytes), line);
-        }
-        let timeout = wish.timeout.as_ref().filter(|_| set.timeout.is_none());
-        if let Some(timeout) = timeout.filter(|timeout| timeout.duration > host.wall) {
-            let line = format!("timeout = \"{}ms\"", timeout.duration.as_millis());
-            too_much(
-                "timeout",
-                format!("{} ms", timeout.duration.as_millis()),
-                line,
-            );
-        }
-        let calls = wish.host_calls.filter(|_| set.host_calls.is_none());
-        if let Some(calls) = calls.filter(|calls| *calls > host.host_calls) {
-            too_much(
-                "host-calls",
-                calls.to_string(),
-                format!("host-calls = {calls}"),
-            );
-        }
+        let memory = set.memory.as_ref().map(|size| size.bytes);
+        let timeout = set.timeout.as_ref().map(|span| span.duration);
         Limits {
-            fuel: set
-                .fuel
-                .unwrap_or(fuel.map_or(host.fuel, |wish| wish.min(host.fuel))),
-            memory_bytes: set.memory.as_ref().map_or_else(
-                || memory.map_or(host.memory_bytes, |wish| wish.bytes.min(host.memory_bytes)),
-                |set| set.bytes,
-            ),
-            wall: set.timeout.as_ref().map_or_else(
-                || timeout.map_or(host.wall, |wish| wish.duration.min(host.wall)),
-                |set| set.duration,
-            ),
+            fuel: set.fuel.unwrap_or(wished.fuel.min(host.fuel)),
+            memory_bytes: memory.unwrap_or(wished.memory_bytes.min(host.memory_bytes)),
+            wall: timeout.unwrap_or(wished.wall.min(host.wall)),
             host_calls: set
                 .host_calls
-                .unwrap_or(calls.map_or(host.host_calls, |wish| wish.min(host.host_calls))),
+                .unwrap_or(wished.host_calls.min(host.host_calls)),
             ..host
         }
     }
@@ -328,17 +315,21 @@ impl Ready {
 
     /// To be registered; `engram` finds a tenant's engram by name.
     pub(super) fn neuron(&self, engram: impl Fn(&str) -> Option<Arc<dyn Engram>>) -> Neuron {
-        let mut neuron = Neuron::new(self.id.as_str(), Arc::clone(&self.plugin))
-            .limits(self.limits.clone())
-            .emits(self.emits.iter().copied());
+        let plugin = Arc::clone(&self.plugin);
+        let mut neuron = match Neuron::of_package(Arc::clone(&plugin), &self.package) {
+            Some(neuron) => neuron.named(self.id.as_str()),
+            None => Neuron::new(self.id.as_str(), plugin),
+        }
+        .limits(self.limits.clone())
+        .emits(self.emits.iter().copied());
         if let Some(kind) = &self.kind {
             neuron = neuron.kind(kind.as_str());
         }
+        if let Some(capabilities) = &self.capabilities {
+            neuron = neuron.capabilities(capabilities.iter().map(String::as_str));
+        }
         if self.catch_all {
             neuron = neuron.catch_all();
-        }
-        for capability in &self.capabilities {
-            neuron = neuron.capability(capability.as_str());
         }
         for (name, bind) in &self.bind {
             let access = match bind.access {

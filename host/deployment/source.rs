@@ -32,7 +32,7 @@ impl Sources<'_> {
             return Some(path);
         }
         let (manifest, _) = Manifest::read(&path).ok()?;
-        Some(path.join(manifest.id).with_extension("wasm"))
+        Some(manifest.component(&path))
     }
 
     /// A component's bytes.

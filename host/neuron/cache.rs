@@ -2,13 +2,13 @@
 //!
 //! Compiled code is native code: loading a file that somebody else wrote is
 //! running it. So the directory is private to the user (mode 0700), every file
-//! carries an HMAC-SHA256 under a key that only this directory holds, and a
-//! file that fails the check is compiled anew, never loaded.
+//! has a tag beside it, a keyed BLAKE3 under a key that only this directory
+//! holds, and a file that fails the check is compiled anew, never loaded.
 
 use std::{
+    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
-    hash::{Hash, Hasher},
-    io::{self, Read, Write},
+    io::{self, Write},
     os::{
         fd::AsRawFd,
         unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
@@ -16,33 +16,54 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hmac::{Hmac, Mac};
-use sha2::{Digest as _, Sha256};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use wasmtime::{Engine, component::Component};
 
+use super::engine::Settings;
 use crate::{clock::Random, package::Digest};
 
 /// Where compiled components are kept, and the key that proves that this host
 /// wrote them.
 pub(super) struct CodeCache {
     directory: PathBuf,
-    key: [u8; KEY_BYTES],
+    key: [u8; blake3::KEY_LEN],
+    most_bytes: u64,
 }
 
 /// Version of what a file and its tag are; a change of either is a miss, not a
 /// mismatch.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
-/// One block of sha256.
-const KEY_BYTES: usize = 64;
+/// Bytes of the directory's secret.
+const SECRET_BYTES: usize = 64;
+
+/// What the key of the tags is derived for.
+const PURPOSE: &str = "soma 2026-11 tags of compiled code";
+
+/// Extensions of code, and of a file that is being written.
+const CODE: &str = "cwasm";
+const NEW: &str = "new";
+
+/// Marks a file as used now.
+const NOW: Timestamps = Timestamps {
+    last_access: Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_OMIT,
+    },
+    last_modification: Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW,
+    },
+};
 
 impl CodeCache {
-    /// Opens `directory`, making it and its key where they are missing.
+    /// Opens `directory`, making it and its key where they are missing. It
+    /// holds at most so many bytes of code.
     ///
     /// # Errors
     /// When the directory cannot be made, belongs to somebody else, or others
     /// may write to it.
-    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+    pub(super) fn open(directory: &Path, most_bytes: u64) -> io::Result<Self> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -57,21 +78,23 @@ impl CodeCache {
         }
         // Links on the way are followed once, now.
         let directory = directory.canonicalize()?;
+        let secret = Self::secret(&directory.join("key"))?;
         Ok(Self {
-            key: Self::key(&directory.join("key"))?,
+            key: blake3::derive_key(PURPOSE, &secret),
             directory,
+            most_bytes,
         })
     }
 
-    /// The key in the directory, drawn when there is none. From the system's
-    /// randomness whatever the host's is: a seeded key would be no secret.
-    fn key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
-        match Self::read_key(path) {
+    /// The directory's secret, drawn when there is none. From the system's
+    /// randomness whatever the host's is: a seeded one would be none.
+    fn secret(path: &Path) -> io::Result<[u8; SECRET_BYTES]> {
+        match Self::read_secret(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             read => return read,
         }
         let random = Random::system();
-        let mut fresh = [0; KEY_BYTES];
+        let mut fresh = [0; SECRET_BYTES];
         random.fill(&mut fresh);
         // Written aside and linked into place: of two hosts that start at the
         // same time one wins, and both read a whole key.
@@ -88,64 +111,49 @@ impl CodeCache {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        Self::read_key(path)
+        Self::read_secret(path)
     }
 
-    fn read_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    fn read_secret(path: &Path) -> io::Result<[u8; SECRET_BYTES]> {
         let bytes = fs::read(path)?;
         bytes.try_into().map_err(|_| {
             io::Error::other(format!(
-                "{} is not a cache key of {KEY_BYTES} bytes; remove the directory to start afresh",
+                "{} is not a cache key of {SECRET_BYTES} bytes; remove the directory to start afresh",
                 path.display()
             ))
         })
     }
 
-    /// The compiled form of `wasm`, from the directory or compiled now.
-    pub(super) fn load(
-        &self,
-        engine: &Engine,
-        digest: &Digest,
-        wasm: &[u8],
-    ) -> wasmtime::Result<Component> {
-        let path = self.path(engine, digest);
-        if let Some(component) = self.read(engine, &path) {
-            return Ok(component);
-        }
-        let component = Component::from_binary(engine, wasm)?;
-        // A cache that cannot be written costs time, nothing else.
-        if let Err(error) = self.write(&path, &component.serialize()?) {
-            tracing::warn!(path = %path.display(), %error, "compiled code was not cached");
-        }
-        Ok(component)
-    }
-
-    /// Key of a file: the component, the engine's version and its settings.
-    fn path(&self, engine: &Engine, digest: &Digest) -> PathBuf {
-        let mut settings = Sha256Hasher(Sha256::new());
-        engine.precompile_compatibility_hash().hash(&mut settings);
-        let name = format!(
-            "{}-{FORMAT}-{}.cwasm",
-            digest.hex(),
-            Digest::finished(settings.0).hex()
-        );
+    /// The file of a component's code.
+    fn path(&self, digest: &Digest, settings: &Settings) -> PathBuf {
+        let name = format!("{}-{FORMAT}-{}.{CODE}", digest.hex(), settings.name());
         self.directory.join(name)
     }
 
-    fn read(&self, engine: &Engine, path: &Path) -> Option<Component> {
-        let mut file = File::open(path).ok()?;
-        let mut code = Vec::new();
-        file.read_to_end(&mut code).ok()?;
+    /// A component's code, if it is here and what a host put here.
+    pub(super) fn read(
+        &self,
+        engine: &Engine,
+        digest: &Digest,
+        settings: &Settings,
+    ) -> Option<Component> {
+        let path = self.path(digest, settings);
+        let file = File::open(&path).ok()?;
         let tag = fs::read(path.with_extension("tag")).ok()?;
-        if self.mac(path, &code).verify_slice(&tag).is_err() {
+        let mut mac = self.mac(&path);
+        mac.update_reader(&file).ok()?;
+        // The comparison takes the same time wherever they differ.
+        if mac.finalize() != *tag.as_slice() {
             tracing::warn!(path = %path.display(), "cached code failed its check (changed or half written); compiling anew");
             return None;
         }
+        // What is used stays: see `trim`.
+        let _ = futimens(&file, &NOW);
         // The very file that was checked, whatever its name stands for by now.
         let checked = format!("/proc/self/fd/{}", file.as_raw_fd());
         // SAFETY: the file's bytes were written by a host that holds the key,
         // for this name, and only this user can change the directory; files in
-        // it are replaced, never changed.
+        // it are replaced or deleted, never changed.
         match unsafe { Component::deserialize_file(engine, checked) } {
             Ok(component) => Some(component),
             Err(error) => {
@@ -155,47 +163,77 @@ impl CodeCache {
         }
     }
 
-    fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
-        let tag = self.mac(path, code).finalize().into_bytes();
-        self.replace(&path.with_extension("tag"), &tag)?;
-        self.replace(path, code)
+    /// Puts a component's code here.
+    ///
+    /// # Errors
+    /// When the directory cannot be written: that costs time at the next load,
+    /// nothing else.
+    pub(super) fn write(
+        &self,
+        digest: &Digest,
+        settings: &Settings,
+        code: &[u8],
+    ) -> io::Result<()> {
+        let path = self.path(digest, settings);
+        let tag = self.mac(&path).update(code).finalize();
+        self.replace(&path.with_extension("tag"), tag.as_bytes())?;
+        self.replace(&path, code)?;
+        self.trim(&path)
     }
 
     /// Renames a whole new file into place: a mapped file must never change.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let aside = self
             .directory
-            .join(format!("{:016x}.new", Random::system().u64()));
+            .join(format!("{:016x}.{NEW}", Random::system().u64()));
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&aside)?;
-        file.write_all(bytes)?;
-        fs::rename(&aside, path)
+        let written = file.write_all(bytes);
+        let placed = written.and_then(|()| fs::rename(&aside, path));
+        if placed.is_err() {
+            drop(fs::remove_file(&aside));
+        }
+        placed
     }
 
     /// Over the file's name too: code of one component is not code of another.
     /// The name's length is fixed, so it cannot run into the code.
-    fn mac(&self, path: &Path, code: &[u8]) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as Mac>::new((&self.key).into());
-        let name = path.file_name().unwrap_or_default();
-        mac.update(name.as_encoded_bytes());
-        mac.update(code);
+    fn mac(&self, path: &Path) -> blake3::Hasher {
+        let mut mac = blake3::Hasher::new_keyed(&self.key);
+        mac.update(path.file_name().unwrap_or_default().as_encoded_bytes());
         mac
     }
-}
 
-/// Feeds `Hash` values to sha256: the standard hashers promise no stable
-/// result from one build to the next.
-struct Sha256Hasher(Sha256);
-
-impl Hasher for Sha256Hasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        0
+    /// Deletes what was not used for longest until the rest fits, but never
+    /// `fresh`. Whoever has a deleted file mapped keeps it, and of several hosts
+    /// that do this at once each finds less to do.
+    fn trim(&self, fresh: &Path) -> io::Result<()> {
+        let mut files = Vec::new();
+        let mut total = 0_u64;
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let path = entry.path();
+            let kind = path.extension().and_then(OsStr::to_str);
+            // What another host has deleted meanwhile has no metadata. One that
+            // was killed while it wrote has left its half behind.
+            if let (Some(CODE | NEW), Ok(metadata)) = (kind, entry.metadata()) {
+                total = total.saturating_add(metadata.len());
+                let used = (metadata.mtime(), metadata.mtime_nsec());
+                files.push((used, metadata.len(), path));
+            }
+        }
+        files.sort_unstable();
+        for (_, bytes, path) in files.iter().filter(|(.., path)| path != fresh) {
+            if total <= self.most_bytes {
+                break;
+            }
+            drop(fs::remove_file(path));
+            drop(fs::remove_file(path.with_extension("tag")));
+            total = total.saturating_sub(*bytes);
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,4 @@
-//! The contract of `wit/` as Rust types, generated; nothing here by hand but
-//! the version that this host offers.
+//! The contract of `wit/` as Rust types, generated; nothing here by hand.
 //!
 //! The generated value types (records, variants) carry no engine types, so the
 //! traits of [`super::environment`] may speak in them.
@@ -23,8 +22,4 @@ mod generated {
 pub(super) use generated::OrchestratorPre;
 pub use generated::soma::neuron::{clock, engram, log, orchestration, random, synapse, types};
 
-/// The package that holds the contract.
-pub const PACKAGE: &str = "soma:neuron";
-
-/// The contract version that this host offers.
-pub const VERSION: (u64, u64, u64) = (0, 1, 0);
+pub use crate::package::{CONTRACT as PACKAGE, CONTRACT_VERSION as VERSION};

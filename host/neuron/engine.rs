@@ -4,6 +4,7 @@
 //! and 7.
 
 use std::{
+    hash::{Hash, Hasher},
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -13,9 +14,14 @@ use std::{
     time::Duration,
 };
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use sha2::{Digest as _, Sha256};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
+};
 
 use super::limits::Limits;
+use crate::package::Digest;
 
 /// Whether an engine counts instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +32,19 @@ pub enum Metering {
     /// Epoch only, for neurons that the operator trusts: up to a quarter
     /// faster in call-heavy code, no CPU budget.
     EpochOnly,
+}
+
+impl Metering {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Fuel, Self::EpochOnly];
+
+    /// As a compiler process is told it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Fuel => "fuel",
+            Self::EpochOnly => "epoch-only",
+        }
+    }
 }
 
 /// Wasm stack of a guest; the fiber below it has as much again for the host.
@@ -74,6 +93,19 @@ pub(super) fn build(metering: Metering, instances: u32) -> wasmtime::Result<Engi
         .pagemap_scan(Enabled::Auto)
         .decommit_batch_size(16)
         .max_unused_warm_slots(100);
+    let mut config = config(metering);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config)
+}
+
+/// Builds an engine that only compiles: what it makes, an engine of [`build`]
+/// with the same metering loads.
+pub(super) fn build_compiler(metering: Metering) -> wasmtime::Result<Engine> {
+    Engine::new(&config(metering))
+}
+
+/// All settings but the pool, which is none of the compiler's matter.
+fn config(metering: Metering) -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(false)
@@ -87,8 +119,41 @@ pub(super) fn build(metering: Metering, instances: u32) -> wasmtime::Result<Engi
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(FIBER_STACK_BYTES)
         .wasm_backtrace_max_frames(NonZeroUsize::new(20))
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config)
+        // Not by an environment variable, which the compiler process has not.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config
+}
+
+/// What of an engine's version and settings its code depends on.
+pub(super) struct Settings(String);
+
+impl Settings {
+    pub(super) fn of(engine: &Engine) -> Self {
+        let mut settings = Sha256Hasher(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut settings);
+        Self(Digest::finished(settings.0).hex())
+    }
+
+    /// [`Self::LENGTH`] characters that are the same for the same settings.
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) const LENGTH: usize = 64;
+}
+
+/// Feeds `Hash` values to sha256: the standard hashers promise no stable
+/// result from one build to the next.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
 }
 
 /// Advances an engine's epoch once a millisecond while a guest is on a CPU.

@@ -89,6 +89,18 @@ impl Grants {
         }
     }
 
+    /// Everything that this host offers, to tell whether it could run a
+    /// component, not to run it: no folder, no variable, and requests to a host
+    /// that there is not.
+    pub fn offered() -> Self {
+        let wasi = Wasi {
+            http: "https://nowhere.invalid".parse().into_iter().collect(),
+            ..Wasi::default()
+        };
+        let contract = Interface::ALL.into_iter().fold(Self::none(), Self::with);
+        contract.with_wasi(wasi)
+    }
+
     /// All that a manifest asks for in the contract, without WASI. Bindings say
     /// what is reached through `engram`.
     pub fn asked(requests: &Requests) -> Self {

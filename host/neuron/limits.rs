@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{engine::MAX_MEMORY_BYTES, environment::Governor};
+use crate::package::Wishes;
 
 /// The budget of one task.
 ///
@@ -46,6 +47,93 @@ impl Limits {
     pub const TABLES: u32 = 16;
     /// Resource handles (pathways) that a task may hold at a time.
     pub const HANDLES: usize = 10_000;
+}
+
+/// The most that a neuron gets because it wishes so. An operator may allow
+/// more: these are no bounds of the engine's, but of what a stranger decides.
+mod ceiling {
+    use std::time::Duration;
+
+    pub(super) const FUEL: u64 = 1_000_000_000_000;
+    pub(super) const MEMORY_BYTES: usize = super::MAX_MEMORY_BYTES;
+    pub(super) const WALL: Duration = Duration::from_secs(3_600);
+    pub(super) const HOST_CALLS: u64 = 1_000_000_000;
+}
+
+/// A wish that is above what a neuron gets because it wishes so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it wishes for {wished} of `{limit}`; this host grants a wish up to {most}")]
+pub struct Excess {
+    /// The manifest's key.
+    pub limit: &'static str,
+    wished: String,
+    most: &'static str,
+}
+
+impl Limits {
+    /// The default limits, with those that a neuron wishes instead: up to 10¹²
+    /// fuel, 256 MiB, an hour, 10⁹ host calls.
+    pub fn wished(wishes: &Wishes) -> Self {
+        let Self {
+            fuel,
+            memory_bytes,
+            wall,
+            host_calls,
+            ..
+        } = Self::default();
+        let memory = wishes.memory.as_ref().map(|size| size.bytes);
+        let timeout = wishes.timeout.as_ref().map(|span| span.duration);
+        Self {
+            fuel: wishes.fuel.unwrap_or(fuel).min(ceiling::FUEL),
+            memory_bytes: memory.unwrap_or(memory_bytes).min(ceiling::MEMORY_BYTES),
+            wall: timeout.unwrap_or(wall).min(ceiling::WALL),
+            host_calls: wishes
+                .host_calls
+                .unwrap_or(host_calls)
+                .min(ceiling::HOST_CALLS),
+            ..Self::default()
+        }
+    }
+
+    /// The wishes that [`Limits::wished`] cuts down.
+    pub fn excess(wishes: &Wishes) -> Vec<Excess> {
+        let above = |limit, wished: Option<String>, most| {
+            wished.map(|wished| Excess {
+                limit,
+                wished,
+                most,
+            })
+        };
+        let Wishes {
+            fuel,
+            memory,
+            timeout,
+            host_calls,
+        } = wishes;
+        let memory = memory
+            .as_ref()
+            .filter(|size| size.bytes > ceiling::MEMORY_BYTES);
+        let timeout = timeout
+            .as_ref()
+            .filter(|span| span.duration > ceiling::WALL);
+        let fuel = fuel.filter(|fuel| *fuel > ceiling::FUEL);
+        let host_calls = host_calls.filter(|calls| *calls > ceiling::HOST_CALLS);
+        let all = [
+            above(
+                "fuel",
+                fuel.map(|fuel| fuel.to_string()),
+                "1_000_000_000_000",
+            ),
+            above("memory", memory.map(ToString::to_string), "256MiB"),
+            above("timeout", timeout.map(ToString::to_string), "1h"),
+            above(
+                "host-calls",
+                host_calls.map(|calls| calls.to_string()),
+                "1_000_000_000",
+            ),
+        ];
+        all.into_iter().flatten().collect()
+    }
 }
 
 impl Default for Limits {
@@ -193,5 +281,55 @@ impl wasmtime::ResourceLimiter for Limiter {
 
     fn tables(&self) -> usize {
         Limits::TABLES as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn wishes(text: &str) -> Wishes {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn without_wishes_a_neuron_gets_the_default_limits() {
+        assert_eq!(Limits::wished(&Wishes::default()), Limits::default());
+        assert_eq!(Limits::excess(&Wishes::default()), []);
+    }
+
+    #[test]
+    fn a_wish_is_granted_up_to_the_most_and_what_is_above_is_told() {
+        let modest = wishes(r#"{"fuel": 5, "memory": "256MiB", "timeout": "1h", "host-calls": 7}"#);
+        let limits = Limits::wished(&modest);
+        assert_eq!((limits.fuel, limits.host_calls), (5, 7));
+        assert_eq!(limits.memory_bytes, 256 << 20);
+        assert_eq!(Limits::excess(&modest), []);
+        let greedy = wishes(
+            r#"{"fuel": 9000000000000, "memory": "1GiB", "timeout": "2h", "host-calls": 9000000000}"#,
+        );
+        let limits = Limits::wished(&greedy);
+        assert_eq!(
+            (limits.fuel, limits.host_calls),
+            (1_000_000_000_000, 1_000_000_000)
+        );
+        assert_eq!(
+            (limits.memory_bytes, limits.wall.as_secs()),
+            (256 << 20, 3_600)
+        );
+        let told = Limits::excess(&greedy)
+            .into_iter()
+            .map(|one| one.to_string());
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                "it wishes for 9000000000000 of `fuel`; this host grants a wish up to 1_000_000_000_000",
+                "it wishes for 1GiB of `memory`; this host grants a wish up to 256MiB",
+                "it wishes for 2h of `timeout`; this host grants a wish up to 1h",
+                "it wishes for 9000000000 of `host-calls`; this host grants a wish up to 1_000_000_000",
+            ]
+        );
     }
 }

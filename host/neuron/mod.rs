@@ -4,8 +4,10 @@
 //! route: what a guest reaches through its imports lies behind the traits of
 //! [`environment`].
 
+mod asked;
 mod baseline;
 mod cache;
+mod compiler;
 pub mod contract;
 mod control;
 mod engine;
@@ -27,19 +29,28 @@ use std::{
     },
 };
 
+use parking_lot::Mutex;
 use wasmtime::{Engine, component::Component};
 
+pub(crate) use self::compiler::{INVALID, METERING, ServiceError, VERB, serve};
 pub use self::{
+    asked::Grant,
     baseline::Baseline,
+    compiler::{CompileError, Compiler, CompilerLimits},
     control::TaskControl,
     engine::Metering,
     grants::{Folder, Grants, Interface, UnknownInterface, Wasi},
     invocation::{Surroundings, TaskInput},
-    limits::Limits,
+    limits::{Excess, Limits},
     outcome::{End, Ended, Reply, Usage},
     plugin::{LoadError, Plugin},
 };
-use self::{cache::CodeCache, engine::Pulse, lane::SlowLane};
+use self::{
+    cache::CodeCache,
+    engine::{Pulse, Settings},
+    lane::SlowLane,
+};
+use crate::package::Extent;
 pub use crate::package::{
     Digest, FileAccess, HttpRule, HttpScheme, InvalidHttpRule, Randomness, Time,
 };
@@ -55,15 +66,23 @@ pub struct SandboxConfig {
     pub workers: usize,
     /// Directory of compiled code; `None` compiles every time.
     pub code_cache: Option<PathBuf>,
+    /// Most bytes of code in that directory; what was not used for longest is
+    /// deleted.
+    pub code_cache_bytes: u64,
+    /// Where components are compiled.
+    pub compiler: Compiler,
 }
 
 impl Default for SandboxConfig {
-    /// 1 000 instances, a worker a core, no code cache.
+    /// 1 000 instances, a worker a core, no code cache (of at most 2 GiB), and
+    /// compilation in this process.
     fn default() -> Self {
         Self {
             instances: 1_000,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             code_cache: None,
+            code_cache_bytes: 2 << 30,
+            compiler: Compiler::InProcess,
         }
     }
 }
@@ -103,12 +122,17 @@ pub struct Sandbox {
     instances: u32,
     live: AtomicU32,
     cache: Option<CodeCache>,
+    compiler: Compiler,
+    /// Held while something is compiled: one at a time, so that many loads take
+    /// no more of the machine than one.
+    compiling: Mutex<()>,
 }
 
 /// An engine and what advances its epoch.
 struct Machine {
     engine: Engine,
     pulse: Pulse,
+    settings: Settings,
 }
 
 impl Machine {
@@ -117,6 +141,7 @@ impl Machine {
             .map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         Ok(Self {
             pulse: Pulse::new(engine.clone()).map_err(SandboxError::Thread)?,
+            settings: Settings::of(&engine),
             engine,
         })
     }
@@ -145,7 +170,10 @@ impl Sandbox {
             });
         }
         let cache = match &config.code_cache {
-            Some(directory) => Some(CodeCache::open(directory).map_err(SandboxError::Cache)?),
+            Some(directory) => {
+                let opened = CodeCache::open(directory, config.code_cache_bytes);
+                Some(opened.map_err(SandboxError::Cache)?)
+            }
             None => None,
         };
         Ok(Self {
@@ -155,11 +183,14 @@ impl Sandbox {
             instances: config.instances,
             live: AtomicU32::new(0),
             cache,
+            compiler: config.compiler.clone(),
+            compiling: Mutex::new(()),
         })
     }
 
     /// Loads, checks, compiles (or takes from the cache) and links a component
-    /// file. Blocks; a first compilation takes from 30 ms to many seconds.
+    /// file. Blocks; a first compilation takes from 30 ms to many seconds, and
+    /// waits for others to end. Async code loads on a thread that may block.
     ///
     /// # Errors
     /// Says in words why this host will not run the component.
@@ -184,20 +215,56 @@ impl Sandbox {
     ) -> Result<Arc<Plugin>, LoadError> {
         Plugin::check_form(wasm)?;
         let digest = Digest::of(wasm);
-        let engine = &self.machine_for(metering)?.engine;
-        let compiled = match &self.cache {
-            Some(cache) => cache.load(engine, &digest, wasm),
-            None => Component::from_binary(engine, wasm),
+        let machine = self.machine_for(metering)?;
+        let component = match self.kept(machine, &digest) {
+            Some(component) => component,
+            None => self.compile(machine, metering, &digest, wasm)?,
         };
-        let component = compiled.map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         Plugin::link(
-            engine,
+            &machine.engine,
             &component,
             digest,
             wasm.len() as u64,
             grants,
             metering,
         )
+    }
+
+    /// The component's code from the cache: it was checked before it was put
+    /// there.
+    fn kept(&self, machine: &Machine, digest: &Digest) -> Option<Component> {
+        let cache = self.cache.as_ref()?;
+        cache.read(&machine.engine, digest, &machine.settings)
+    }
+
+    fn compile(
+        &self,
+        machine: &Machine,
+        metering: Metering,
+        digest: &Digest,
+        wasm: &[u8],
+    ) -> Result<Component, LoadError> {
+        Extent::of(wasm, &Extent::MOST)?;
+        let _turn = self.compiling.lock();
+        // Whoever had the turn before may have compiled the same.
+        if let Some(component) = self.kept(machine, digest) {
+            return Ok(component);
+        }
+        let compiler = &self.compiler;
+        let code = compiler.compile(&machine.engine, &machine.settings, metering, wasm)?;
+        // SAFETY: it comes from this process's compiler, or over a pipe from the
+        // program that the operator trusts to be one.
+        let component = unsafe { Component::deserialize(&machine.engine, &code) }
+            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        let Some(cache) = &self.cache else {
+            return Ok(component);
+        };
+        if let Err(error) = cache.write(digest, &machine.settings, &code) {
+            tracing::warn!(%error, "compiled code was not cached");
+        }
+        // Code in a file is memory that hosts share, and that the system can
+        // take back.
+        Ok(self.kept(machine, digest).unwrap_or(component))
     }
 
     /// Makes every guest that is on a CPU notice its STOP now rather than at

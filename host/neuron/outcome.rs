@@ -53,6 +53,10 @@ pub enum End {
         /// The neuron's own judgement.
         recoverable: bool,
     },
+    /// The input does not fit the schema that the neuron came with: it was not
+    /// even started.
+    #[error("the input does not fit the neuron's schema: {0}")]
+    InvalidInput(String),
     /// The neuron panicked; the text is its panic message.
     #[error("the neuron panicked: {0}")]
     Panic(String),
@@ -112,6 +116,7 @@ impl End {
         match self {
             Self::Stopped => "CANCELLED",
             Self::Failure { code, .. } => code,
+            Self::InvalidInput(_) => "INVALID_INPUT",
             Self::Panic(_) => "NEURON_PANIC",
             Self::Trap(_) => "NEURON_TRAP",
             Self::StackOverflow => "NEURON_STACK_OVERFLOW",

@@ -11,13 +11,14 @@ use wasmtime::{
 
 use super::{
     SandboxError,
+    compiler::CompileError,
     contract::{self, OrchestratorPre},
     engine::Metering,
     grants::{Grants, Interface},
     guest::Guest,
     wasi,
 };
-use crate::package::{Digest, Randomness, Time};
+use crate::package::{Digest, Extent, InterfaceName, Package, Randomness, StructureError, Time};
 
 /// Why a component was refused.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,12 @@ pub enum LoadError {
         "this is not a WebAssembly component: it does not start with `\\0asm` and the component layer's version"
     )]
     NotWasm,
+    /// Larger, deeper or stranger than what toolchains make.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
+    /// It could not be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// Invalid, or uses a feature that is off.
     #[error("the component is invalid: {0}")]
     Invalid(String),
@@ -97,7 +104,7 @@ pub enum LoadError {
         "the component was built for {PACKAGE}@{needed} (its `{name}`), this host offers {offered}; \
          rebuild it against a {major}.{minor}.x contract up to {offered}",
         PACKAGE = contract::PACKAGE,
-        offered = Version(contract::VERSION),
+        offered = contract::VERSION,
         major = contract::VERSION.0,
         minor = contract::VERSION.1
     )]
@@ -110,7 +117,7 @@ pub enum LoadError {
     /// It offers no handler.
     #[error(
         "the component exports no `soma:neuron/handler@{}`: it is no neuron",
-        Version(contract::VERSION)
+        contract::VERSION
     )]
     NoHandler,
     /// The engine that it asks for cannot be started.
@@ -119,16 +126,6 @@ pub enum LoadError {
     /// Its imports or exports have other types than the contract.
     #[error("the component does not fit the contract: {0}")]
     Mismatch(String),
-}
-
-/// Prints `0.1.0`.
-struct Version((u64, u64, u64));
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (major, minor, patch) = self.0;
-        write!(f, "{major}.{minor}.{patch}")
-    }
 }
 
 /// A component that passed all checks, compiled and linked; instances of it
@@ -155,7 +152,7 @@ impl fmt::Debug for Plugin {
 
 impl Plugin {
     /// Most bytes of a component file.
-    pub const MAX_BYTES: u64 = 64 << 20;
+    pub const MAX_BYTES: u64 = Extent::MOST.bytes;
 
     /// Identity of the component's bytes.
     pub fn digest(&self) -> &Digest {
@@ -189,10 +186,23 @@ impl Plugin {
         self.wasi.as_ref()
     }
 
-    /// The bytes of a component file, at most [`Plugin::MAX_BYTES`].
+    /// Everything about a component's imports and exports that keeps this host
+    /// from running it under these grants. Tells it by their names alone,
+    /// without compiling: what only their types show is found when it is loaded.
+    pub fn misfits(package: &Package, grants: &Grants) -> Vec<LoadError> {
+        let names = &package.names;
+        let imports = names.imports.iter();
+        let mut misfits: Vec<_> = imports
+            .filter_map(|name| check_import(name, grants).err())
+            .collect();
+        misfits.extend(check_exports(names.exports.iter().map(String::as_str)).err());
+        misfits
+    }
+
+    /// Reads a component file, not more of it than a neuron may have.
     ///
     /// # Errors
-    /// When it cannot be read or is larger.
+    /// When it cannot be read or is too large.
     pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         let unreadable = |source| LoadError::Read {
             path: path.display().to_string(),
@@ -216,8 +226,12 @@ impl Plugin {
         Ok(())
     }
 
-    /// Checks that need no compilation.
-    pub(super) fn check_form(wasm: &[u8]) -> Result<(), LoadError> {
+    /// Checks that need no compilation: the size, and whether the bytes begin
+    /// as a component does.
+    ///
+    /// # Errors
+    /// Says what it is instead.
+    pub fn check_form(wasm: &[u8]) -> Result<(), LoadError> {
         Self::check_size(wasm.len() as u64)?;
         match wasm.get(..8) {
             Some(b"\0asm\x0d\0\x01\0") => Ok(()),
@@ -295,24 +309,20 @@ fn linker(engine: &Engine, grants: &Grants) -> wasmtime::Result<Linker<Guest>> {
     Ok(linker)
 }
 
-/// `soma:neuron/engram@0.1.0` as interface and version.
-fn of_contract(name: &str) -> Option<(&str, &str)> {
-    name.strip_prefix(contract::PACKAGE)?
-        .strip_prefix('/')?
-        .split_once('@')
-}
-
 fn check_import(name: &str, grants: &Grants) -> Result<(), LoadError> {
     if let Some(name) = name.strip_prefix("wasi:") {
         return wasi::check_import(name, grants);
     }
     let unknown = || LoadError::UnknownImport(name.to_owned());
-    let (interface, version) = of_contract(name).ok_or_else(unknown)?;
-    check_version(name, version)?;
-    if interface == "types" {
+    let parts = InterfaceName::of_contract(name).ok_or_else(unknown)?;
+    check_version(name, parts.version)?;
+    if parts.interface == "types" {
         return Ok(());
     }
-    let interface = interface.parse::<Interface>().map_err(|_| unknown())?;
+    let interface = parts
+        .interface
+        .parse::<Interface>()
+        .map_err(|_| unknown())?;
     if grants.has(interface) {
         Ok(())
     } else {
@@ -326,9 +336,9 @@ fn check_import(name: &str, grants: &Grants) -> Result<(), LoadError> {
 /// Toolchains add exports of their own; only the handler counts. Returns its
 /// full name.
 fn check_exports<'a>(mut names: impl Iterator<Item = &'a str>) -> Result<&'a str, LoadError> {
-    let handler = names.find_map(|name| match of_contract(name) {
-        Some(("handler", version)) => Some((name, version)),
-        _ => None,
+    let handler = names.find_map(|name| {
+        let parts = InterfaceName::of_contract(name)?;
+        (parts.interface == "handler").then_some((name, parts.version))
     });
     let (name, version) = handler.ok_or(LoadError::NoHandler)?;
     check_version(name, version)?;
@@ -351,15 +361,8 @@ fn check_handler<T>(pre: &InstancePre<T>, handler: &str) -> wasmtime::Result<()>
     }
 }
 
-/// A component built for 0.1.n runs on every 0.1.m with m ≥ n.
 fn check_version(name: &str, needed: &str) -> Result<(), LoadError> {
-    let (major, minor, patch) = contract::VERSION;
-    let mut parts = needed.split('.').map(|part| part.parse::<u64>().ok());
-    let fits = parts.next() == Some(Some(major))
-        && parts.next() == Some(Some(minor))
-        && parts.next().flatten().is_some_and(|needed| needed <= patch)
-        && parts.next().is_none();
-    if fits {
+    if contract::VERSION.runs(needed) {
         Ok(())
     } else {
         Err(LoadError::Version {

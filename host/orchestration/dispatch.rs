@@ -286,6 +286,7 @@ impl Core {
         }
         let neuron = tenant.route(&dispatch.target)?;
         let bytes = dispatch.input_bytes();
+        let unfit = neuron.unfit(&dispatch.input);
         let input = match dispatch.input {
             Value::Object(input) => input,
             other => return Err(DispatchError::InvalidInput(other.to_string())),
@@ -315,6 +316,7 @@ impl Core {
             neuron,
             task: Arc::new(task),
             held_input: Some(held_input),
+            unfit,
             attempt: dispatch.attempt.unwrap_or(0),
             context: dispatch.context,
             limits: dispatch.limits,

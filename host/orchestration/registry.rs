@@ -11,10 +11,12 @@ use std::{
 };
 
 use parking_lot::RwLock;
+use serde_json::Value;
 
 use crate::{
     engram::Engram,
     neuron::{Limits, Plugin},
+    package::{Misfit, Package, Schema},
     signal::{Directed, SignalType},
 };
 
@@ -126,6 +128,7 @@ pub struct Neuron {
     pub(super) bindings: BTreeMap<String, Binding>,
     pub(super) emits: BTreeSet<SignalType>,
     pub(super) limits: Limits,
+    input: Option<Schema>,
 }
 
 impl Neuron {
@@ -150,7 +153,39 @@ impl Neuron {
             ]
             .into(),
             limits: Limits::default(),
+            input: None,
         }
+    }
+
+    /// A neuron as its package describes it: id, kind, capabilities, what it
+    /// emits, what its input must be, and the limits that it wishes, as far as
+    /// [`Limits::wished`] goes. It is bound to nothing yet. `None` for a
+    /// package without a manifest.
+    pub fn of_package(plugin: Arc<Plugin>, package: &Package) -> Option<Self> {
+        let manifest = package.manifest.as_ref()?;
+        let mut neuron = Self::new(manifest.id.as_str(), plugin)
+            .emits(manifest.grants.synapse.iter().map(|one| (*one).into()))
+            .limits(Limits::wished(&manifest.limits));
+        if let Some(kind) = &manifest.kind {
+            neuron = neuron.kind(kind.as_str());
+        }
+        for capability in &manifest.capabilities {
+            neuron = neuron.capability(capability.as_str());
+        }
+        neuron.input.clone_from(&package.input);
+        Some(neuron)
+    }
+
+    /// Registers it under another id than its package's.
+    #[must_use]
+    pub fn named(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// The id that it is found by.
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
     }
 
     /// Names its kind; `neuron` otherwise.
@@ -164,6 +199,13 @@ impl Neuron {
     #[must_use]
     pub fn capability(mut self, capability: impl Into<Arc<str>>) -> Self {
         self.capabilities.insert(capability.into());
+        self
+    }
+
+    /// Sets the capabilities by which tasks find it, in place of those before.
+    #[must_use]
+    pub fn capabilities<'a>(mut self, capabilities: impl IntoIterator<Item = &'a str>) -> Self {
+        self.capabilities = capabilities.into_iter().map(Arc::from).collect();
         self
     }
 
@@ -203,6 +245,21 @@ impl Neuron {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Sets what its input must be. A task with another is answered with an
+    /// ERROR, and no instance is made for it.
+    #[must_use]
+    pub fn input_schema(mut self, schema: Schema) -> Self {
+        self.input = Some(schema);
+        self
+    }
+
+    /// Why it cannot take this input, in words.
+    pub(super) fn unfit(&self, input: &Value) -> Option<String> {
+        let misfits = self.input.as_ref()?.misfits(input);
+        let words: Vec<_> = misfits.iter().map(Misfit::to_string).collect();
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     fn can(&self, required: &[Arc<str>]) -> bool {

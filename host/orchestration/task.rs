@@ -26,6 +26,8 @@ pub(super) struct Worker {
     pub(super) task: Arc<Signal>,
     /// The tenant's charge for it, until the task has ended.
     pub(super) held_input: Option<HeldInput>,
+    /// Why the neuron cannot take the input, in words.
+    pub(super) unfit: Option<String>,
     pub(super) attempt: u32,
     pub(super) context: Vec<Value>,
     pub(super) limits: Option<Limits>,
@@ -79,18 +81,24 @@ impl Drop for RunningTask {
 impl RunningTask {
     /// Waits for its turn, runs the neuron and replies.
     pub(super) async fn run(mut self, admission: Waiting) {
-        let permit = tokio::select! {
-            biased;
-            () = self.worker.control.stopped() => None,
-            permit = admission => permit,
+        let without_instance = |end| Ended {
+            result: Err(end),
+            usage: Usage::default(),
         };
-        let ended = match permit {
-            Some(permit) => self.work(permit).await,
-            // Stopped while it waited, or the host is shutting down.
-            None => Ended {
-                result: Err(End::Stopped),
-                usage: Usage::default(),
-            },
+        let ended = if let Some(words) = self.worker.unfit.take() {
+            drop(admission);
+            without_instance(End::InvalidInput(words))
+        } else {
+            let permit = tokio::select! {
+                biased;
+                () = self.worker.control.stopped() => None,
+                permit = admission => permit,
+            };
+            match permit {
+                Some(permit) => self.work(permit).await,
+                // Stopped while it waited, or the host is shutting down.
+                None => without_instance(End::Stopped),
+            }
         };
         if !matches!(ended.result, Ok(Reply::Output { .. })) {
             self.trace.end_started_by(&self.worker.task.id).await;

@@ -15,6 +15,7 @@ use super::{
     http::HttpRule,
     quantity::{Size, Span},
 };
+use crate::signal::SignalType;
 
 /// What a neuron says of itself. Nothing in it gives any right: what a neuron
 /// gets is what it asks for here and what the operator grants, both.
@@ -291,6 +292,20 @@ pub enum Emission {
     Audit,
 }
 
+impl From<Emission> for SignalType {
+    fn from(emission: Emission) -> Self {
+        match emission {
+            Emission::Plan => Self::Plan,
+            Emission::MemoryAppend => Self::MemoryAppend,
+            Emission::Escalation => Self::Escalation,
+            Emission::Consensus => Self::Consensus,
+            Emission::ContextSync => Self::ContextSync,
+            Emission::Critique => Self::Critique,
+            Emission::Audit => Self::Audit,
+        }
+    }
+}
+
 /// The limits that a neuron wishes to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -341,6 +356,11 @@ impl Manifest {
         let manifest: Self = document.typed()?;
         let wrong = manifest.problems(&|keys, message| document.problem(keys, message));
         Problems::unless_any(wrong, (manifest, document))
+    }
+
+    /// Where `soma neuron build` puts the component of the project in `folder`.
+    pub fn component(&self, folder: &Path) -> PathBuf {
+        folder.join("target").join(format!("{}.wasm", self.id))
     }
 
     /// What a schema cannot say.

@@ -7,23 +7,33 @@
 mod digest;
 mod document;
 mod http;
+mod interface;
 mod manifest;
+mod metadata;
 pub(crate) mod quantity;
+mod request;
+mod schema;
 mod section;
 mod signature;
+mod structure;
 
 pub use self::{
     digest::{Digest, InvalidDigest},
     document::{Document, Place, Problem, Problems, schema_of},
     http::{HttpRule, HttpScheme, InvalidHttpRule},
+    interface::{CONTRACT, CONTRACT_VERSION, ContractVersion, InterfaceName, Names},
     manifest::{
         Binding, BindingAccess, Emission, FileAccess, Language, Manifest, Randomness, Requests,
         SchemaFiles, Time, Wishes, is_name,
     },
+    metadata::Metadata,
     quantity::{Size, Span, duration, size},
+    request::{Unasked, Unused},
+    schema::{InvalidSchema, Misfit, Schema},
     section::{Package, PackageError, Schemas, embed},
     signature::{
-        KeyError, Policy, Signature, SignatureError, Trust, generate_key, public_key, read_key,
-        read_public_key, sign,
+        KeyError, Policy, Signature, SignatureError, Trust, generate_key, key_id, public_key,
+        read_key, read_public_key, sign,
     },
+    structure::{Extent, Spot, StructureError},
 };

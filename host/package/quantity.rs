@@ -1,13 +1,13 @@
 //! Sizes and times as people write them, on the command line and in files.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Units of a size and their bytes; the binary ones are what is printed.
-pub(crate) const UNITS: [(&str, u64); 8] = [
+const UNITS: [(&str, u64); 8] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
@@ -65,6 +65,23 @@ pub(crate) fn digits(text: &str) -> Option<u64> {
         .flatten()
 }
 
+/// Shows bytes in the largest binary unit of which there is at least one.
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let binary = UNITS.into_iter().take(3);
+        for (unit, bytes) in binary {
+            if self.0 >= bytes {
+                // Tenths, rounded half up, without a detour through floats.
+                let tenths = (u128::from(self.0) * 20 / u128::from(bytes)).div_ceil(2);
+                return write!(f, "{}.{} {unit}", tenths / 10, tenths % 10);
+            }
+        }
+        write!(f, "{} B", self.0)
+    }
+}
+
 /// A size in a file: a text such as `"64MiB"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -85,6 +102,12 @@ pub struct Span {
 /// told when a text does not fit the pattern.
 macro_rules! quantity {
     ($name:ident, $field:ident, $read:ident, $pattern:literal, $says:literal) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.text)
+            }
+        }
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 self.text.serialize(serializer)

@@ -14,7 +14,10 @@ use wasmparser::BinaryReader;
 use super::{
     digest::Digest,
     document::{Document, Problem, Problems},
+    interface::Names,
     manifest::Manifest,
+    metadata::Metadata,
+    schema::Schema,
     signature::{self, Signature, SignatureError},
 };
 
@@ -44,6 +47,13 @@ pub struct Package {
     pub manifest: Option<Manifest>,
     /// The schemas that the manifest names, whole.
     pub schemas: Schemas,
+    /// The input's schema, ready to check with.
+    pub input: Option<Schema>,
+    /// What it imports and exports.
+    pub names: Names,
+    /// What the standard sections for metadata say. Nobody vouches that it is
+    /// what the manifest says.
+    pub metadata: Metadata,
     /// Signatures, in the order in which they were made. None is verified yet:
     /// see [`super::Trust`].
     pub signatures: Vec<Signature>,
@@ -118,20 +128,16 @@ fn schema(file: &Path) -> Result<Value, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read: {error}"))?;
     let schema: Value =
         serde_json::from_str(&text).map_err(|error| format!("is not JSON: {error}"))?;
-    check_schema(&schema)?;
+    Schema::new(&schema).map_err(|error| error.to_string())?;
     Ok(schema)
-}
-
-/// A schema must stand alone: no file or address is ever fetched for it.
-fn check_schema(schema: &Value) -> Result<(), String> {
-    match jsonschema::validator_for(schema) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("is no JSON schema that stands alone: {error}")),
-    }
 }
 
 /// A top-level section of a component.
 struct Section<'a> {
+    /// What kind it is.
+    id: u8,
+    /// What it holds.
+    body: &'a [u8],
     /// The section's name and bytes, if it is a custom one.
     custom: Option<(&'a str, &'a [u8])>,
     /// Where it stands in the file, head included.
@@ -165,6 +171,8 @@ fn sections(wasm: &[u8]) -> Result<Vec<Section<'_>>, PackageError> {
             None
         };
         sections.push(Section {
+            id,
+            body,
             custom,
             range: start..end,
         });
@@ -198,22 +206,35 @@ impl Package {
         if manifests.next().is_some() {
             return Err(PackageError::Manifest("there is more than one".to_owned()));
         }
-        let (manifest, schemas) = match embedded {
-            Some(embedded) => (Some(embedded.manifest), embedded.schemas),
-            None => (None, Schemas::default()),
+        let (manifest, schemas, input) = match embedded {
+            Some((embedded, input)) => (Some(embedded.manifest), embedded.schemas, input),
+            None => (None, Schemas::default(), None),
         };
+        let mut names = Names::default();
+        for Section {
+            id, body, range, ..
+        } in &sections
+        {
+            names
+                .read(*id, body, range.end - body.len())
+                .map_err(|error| PackageError::NotComponent(error.to_string()))?;
+        }
         Ok(Self {
             digest: Digest::of(wasm),
             size_bytes: wasm.len(),
             manifest,
             schemas,
+            input,
+            names,
+            metadata: customs().collect(),
             signatures,
             signed: Digest::of(wasm.get(..end).unwrap_or(wasm)),
         })
     }
 }
 
-fn manifest(bytes: &[u8]) -> Result<Embedded, PackageError> {
+/// The manifest, and its input's schema compiled.
+fn manifest(bytes: &[u8]) -> Result<(Embedded, Option<Schema>), PackageError> {
     let wrong = PackageError::Manifest;
     if bytes.len() > MAX_MANIFEST_BYTES {
         let size = bytes.len();
@@ -244,13 +265,13 @@ fn manifest(bytes: &[u8]) -> Result<Embedded, PackageError> {
     if let Some(problem) = embedded.manifest.problems(&told).first() {
         return Err(wrong(problem.message.clone()));
     }
-    let Schemas { input, output } = &embedded.schemas;
-    for (key, schema) in [("input", input), ("output", output)] {
-        if let Some(Err(error)) = schema.as_ref().map(check_schema) {
-            return Err(wrong(format!("schema.{key}: {error}")));
-        }
-    }
-    Ok(embedded)
+    let compiled = |key: &str, schema: &Option<Value>| {
+        let compiled = schema.as_ref().map(Schema::new).transpose();
+        compiled.map_err(|error| wrong(format!("schema.{key}: it {error}")))
+    };
+    let input = compiled("input", &embedded.schemas.input)?;
+    compiled("output", &embedded.schemas.output)?;
+    Ok((embedded, input))
 }
 
 /// Puts a manifest into a component, beside the standard metadata (name,

@@ -88,7 +88,11 @@ pub enum KeyError {
 }
 
 /// Short name of a key: 16 hexadecimal digits of its sha256.
-pub(super) fn key_id(key: &[u8; KEY_BYTES]) -> String {
+pub fn key_id(key: &VerifyingKey) -> String {
+    short_name(key.as_bytes())
+}
+
+fn short_name(key: &[u8; KEY_BYTES]) -> String {
     let digest = Digest::of(key);
     hex(digest.bytes().get(..8).unwrap_or_default())
 }
@@ -132,15 +136,23 @@ impl Signature {
 
     /// Short name of the key that it claims to be by.
     pub fn key_id(&self) -> String {
-        key_id(&self.key)
+        short_name(&self.key)
     }
 
-    /// Whether it is a signature of these bytes by the key that it names.
-    fn verify(&self, signed: &Digest) -> Result<(), SignatureError> {
+    /// Whether it claims to be by this key.
+    pub fn is_by(&self, key: &VerifyingKey) -> bool {
+        *key.as_bytes() == self.key
+    }
+
+    /// Whether it is a signature of this component by the key that it names.
+    ///
+    /// # Errors
+    /// [`SignatureError::Bad`] where it is none.
+    pub fn fits(&self, package: &Package) -> Result<(), SignatureError> {
         let bad = || SignatureError::Bad(self.key_id());
         let key = VerifyingKey::from_bytes(&self.key).map_err(|_| bad())?;
         let signature = ed25519_dalek::Signature::from_bytes(&self.bytes);
-        key.verify_strict(&message(signed), &signature)
+        key.verify_strict(&message(&package.signed), &signature)
             .map_err(|_| bad())
     }
 }
@@ -280,9 +292,9 @@ impl Trust {
             return Ok(Vec::new());
         }
         for signature in &package.signatures {
-            signature.verify(&package.signed)?;
+            signature.fits(package)?;
         }
-        let trusted = |one: &&Signature| self.keys.iter().any(|key| *key.as_bytes() == one.key);
+        let trusted = |one: &&Signature| self.keys.iter().any(|key| one.is_by(key));
         let names = |signatures: Vec<&Signature>| -> Vec<String> {
             signatures.into_iter().map(Signature::key_id).collect()
         };

@@ -1,4 +1,4 @@
-//! What a neuron is granted by options.
+//! What options grant a neuron.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn a_denied_request_is_told_with_the_option_that_allows_it() {
         CPU time: ..
         host calls: ..
         --- stderr
-         WARN neuron: request denied: no rule allows POST https://other.invalid:443; to allow it grant the http rule { scheme = "https", host = "other.invalid", port = 443, methods = ["POST"] } (`--http POST=https://other.invalid:443`) trace=trc_.. tenant="cli" neuron="http_probe" fields="{\"denied\":\"http\"}"
+         WARN neuron: request denied: no rule allows POST https://other.invalid:443; to allow it grant the http rule `POST=https://other.invalid:443` trace=trc_.. tenant="cli" neuron="http_probe" fields="{\"denied\":\"http\"}"
     "#]]);
 }
 

@@ -64,8 +64,8 @@ fn what_is_no_neuron_is_refused_with_the_reason() {
         "wasi.wasm",
         &wasi,
         &expect![[r#"
-            error: TMP/wasi.wasm was refused: the component imports `wasi:cli/environment@0.2.0`, which this host does not offer
-            help: build it for wasm32-unknown-unknown, which imports nothing of WASI (docs/neurons.md)
+            error: TMP/wasi.wasm was refused: the component imports `wasi:cli/environment@0.2.0`, which is not granted; grant `wasi` (without folders, environment and http rules it reaches none) or build it without
+            help: if it may have that, add `--grant wasi`
         "#]],
     );
     let newer = wat("(component (import \"soma:neuron/engram@0.2.0\" (instance)))");
@@ -82,7 +82,7 @@ fn what_is_no_neuron_is_refused_with_the_reason() {
         "broken.wasm",
         &broken,
         &expect![[r#"
-            error: TMP/broken.wasm was refused: the component is invalid: failed to parse WebAssembly module: wasm component contains an invalid module section: section range 11..211 is out of bounds (bound = 11)
+            error: TMP/broken.wasm was refused: this is not a WebAssembly component: unexpected end-of-file (at offset 0xb)
         "#]],
     );
 }

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use soma::engram::{
-    BoxFuture, Engram, EngramError, Imprint, MemoryEngram, Query, Recalled, Receipt, Rollback,
-    WriteScope,
+    BoxFuture, Engram, EngramError, Imprint, Query, Recalled, Receipt, Rollback, WriteScope,
 };
 use soma::signal::TraceId;
 use tokio::sync::{Semaphore, watch};
@@ -32,11 +31,13 @@ pub struct Traffic {
 pub struct Gate(Arc<Inner>);
 
 struct Inner {
-    engram: MemoryEngram,
+    engram: Arc<dyn Engram>,
     open: watch::Sender<Open>,
     traffic: watch::Sender<Traffic>,
     /// Each lets one recall through; fair.
     passes: Semaphore,
+    /// The same for imprints.
+    imprint_passes: Semaphore,
 }
 
 /// Leaves also when the waiting call is dropped.
@@ -49,9 +50,9 @@ impl Drop for Visit<'_> {
 }
 
 impl Gate {
-    pub fn new(engram: MemoryEngram) -> Self {
+    pub fn new(engram: impl Engram) -> Self {
         Self(Arc::new(Inner {
-            engram,
+            engram: Arc::new(engram),
             open: watch::channel(Open {
                 recalls: false,
                 only: None,
@@ -61,6 +62,7 @@ impl Gate {
             .0,
             traffic: watch::Sender::default(),
             passes: Semaphore::new(0),
+            imprint_passes: Semaphore::new(0),
         }))
     }
 
@@ -82,6 +84,11 @@ impl Gate {
     /// Keeps imprints waiting, before they are written.
     pub fn shut_imprints(&self) {
         self.0.open.send_modify(|open| open.imprints = false);
+    }
+
+    /// Lets so many imprints through all the same, those that come first.
+    pub fn let_imprints_through(&self, count: usize) {
+        self.0.imprint_passes.add_permits(count);
     }
 
     /// Keeps rollbacks waiting.
@@ -164,7 +171,8 @@ impl Engram for Gate {
         scope: Option<&'a WriteScope>,
     ) -> BoxFuture<'a, Result<Receipt, EngramError>> {
         Box::pin(async move {
-            self.wait(None, |open| open.imprints).await;
+            let passes = Some(&self.0.imprint_passes);
+            self.wait(passes, |open| open.imprints).await;
             self.0.engram.imprint(imprint, scope).await
         })
     }

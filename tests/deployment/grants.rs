@@ -161,11 +161,11 @@ fn the_lines_that_a_refusal_tells_to_add_are_all_that_is_missing() {
     .assert_eq(&summary.grants.join("\n"));
     let warnings: Vec<_> = checked.warnings.iter().map(ToString::to_string).collect();
     expect![[r#"
-        soma.toml:4:23: tenants.acme.neurons.puppet.limits: the component wishes memory 1073741824 bytes, and gets the host's own limit
+        soma.toml:4:23: tenants.acme.neurons.puppet.limits: the component wishes `memory = "268435456B"`, and gets the host's own limit
           to give it that, write:
           [tenants.acme.neurons.puppet.limits]
-          memory = "1073741824B"
-        soma.toml:4:23: tenants.acme.neurons.puppet.limits: the component wishes timeout 3600000 ms, and gets the host's own limit
+          memory = "268435456B"
+        soma.toml:4:23: tenants.acme.neurons.puppet.limits: the component wishes `timeout = "3600000ms"`, and gets the host's own limit
           to give it that, write:
           [tenants.acme.neurons.puppet.limits]
           timeout = "3600000ms"
@@ -224,10 +224,12 @@ clock = "wall"
 "#,
     );
     site.told(&expect![[r#"
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/orchestration@0.1.0`, which is not granted; grant `orchestration` or build it without
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
-          orchestration = true"#]]);
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/orchestration@0.1.0`, which its manifest does not ask for
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/engram@0.1.0`, which its manifest does not ask for
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/synapse@0.1.0`, which its manifest does not ask for
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/clock@0.1.0`, which its manifest does not ask for
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/log@0.1.0`, which its manifest does not ask for
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/random@0.1.0`, which its manifest does not ask for"#]]);
 }
 
 #[test]
@@ -284,7 +286,23 @@ fn a_component_without_a_manifest_gets_what_it_is_granted_and_its_imports_must_b
         soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/orchestration@0.1.0`, which is not granted; grant `orchestration` or build it without
           to grant it, write:
           [tenants.acme.neurons.puppet.grants]
-          orchestration = true"#]]);
+          orchestration = true
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/synapse@0.1.0`, which is not granted; grant `synapse` or build it without
+          to grant it, write:
+          [tenants.acme.neurons.puppet.grants]
+          synapse = ["PLAN"]
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/clock@0.1.0`, which is not granted; grant `clock` or build it without
+          to grant it, write:
+          [tenants.acme.neurons.puppet.grants]
+          clock = "wall"
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/log@0.1.0`, which is not granted; grant `log` or build it without
+          to grant it, write:
+          [tenants.acme.neurons.puppet.grants]
+          log = true
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/random@0.1.0`, which is not granted; grant `random` or build it without
+          to grant it, write:
+          [tenants.acme.neurons.puppet.grants]
+          random = "system""#]]);
     let all = "grants = { orchestration = true, synapse = [\"PLAN\"], clock = \"wall\", \
                random = \"system\", log = true }\n";
     site.write(&format!("{table}{all}"));
@@ -294,11 +312,10 @@ fn a_component_without_a_manifest_gets_what_it_is_granted_and_its_imports_must_b
 #[test]
 fn a_variable_of_the_hosts_own_is_passed_by_name_and_told_when_it_is_not_there() {
     let site = Site::new("grants-environment");
-    let manifest =
-        "id = \"echo\"\nversion = \"1.0.0\"\n[grants]\nenvironment = [\"SOMA_NOT_SET\"]\n";
+    let manifest = "id = \"echo\"\nversion = \"1.0.0\"\n[grants]\nlog = true\nenvironment = [\"SOMA_NOT_SET\"]\n";
     site.add("echo", "echo.wasm", manifest).write(
         "[tenants.acme.neurons.echo]\nsource = \"echo.wasm\"\n\
-         grants.pass-environment = [\"SOMA_NOT_SET\"]\n",
+         grants.log = true\ngrants.pass-environment = [\"SOMA_NOT_SET\"]\n",
     );
-    site.told(&expect!["soma.toml:3:27: tenants.acme.neurons.echo.grants.pass-environment: the host's own variable `SOMA_NOT_SET` cannot be passed: environment variable not found"]);
+    site.told(&expect!["soma.toml:4:27: tenants.acme.neurons.echo.grants.pass-environment: the host's own variable `SOMA_NOT_SET` cannot be passed: environment variable not found"]);
 }

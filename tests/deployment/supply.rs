@@ -99,8 +99,9 @@ fn a_project_folder_stands_for_what_was_built_in_it() {
     fs::create_dir(site.folder.join("project")).unwrap();
     fs::write(site.folder.join("project/neuron.toml"), ECHO).unwrap();
     site.write("[tenants.acme.neurons.echo]\nsource = \"project\"\ngrants.log = true\n");
-    site.told(&expect!["soma.toml:2:10: tenants.acme.neurons.echo.source: cannot read project/echo.wasm: No such file or directory (os error 2)"]);
-    site.add("echo", "project/echo.wasm", ECHO);
+    site.told(&expect!["soma.toml:2:10: tenants.acme.neurons.echo.source: cannot read project/target/echo.wasm: No such file or directory (os error 2)"]);
+    fs::create_dir(site.folder.join("project/target")).unwrap();
+    site.add("echo", "project/target/echo.wasm", ECHO);
     assert_eq!(
         site.check().unwrap().neurons[0].version.as_deref(),
         Some("1.0.0")

@@ -180,7 +180,7 @@ fn a_denial_is_logged_with_the_rule_that_would_allow_it() {
         .map(|line| format!("{} {}", line.level, line.message))
         .collect();
     expect![[r#"
-        WARN request denied: no rule allows POST https://A.example:443; to allow it grant the http rule { scheme = "https", host = "a.example", port = 443, methods = ["POST"] } (`--http POST=https://a.example:443`)
+        WARN request denied: no rule allows POST https://A.example:443; to allow it grant the http rule `POST=https://a.example:443`
         WARN request denied: no rule allows CONNECT https://a.example:8443"#]]
     .assert_eq(&told.join("\n"));
 }

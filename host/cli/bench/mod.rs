@@ -111,13 +111,7 @@ impl Bench {
     }
 
     fn host(&self, instances: u32) -> Result<Host, Failed> {
-        let mut builder = Host::builder().instances(instances);
-        if let Some(cache) = paths::code_cache() {
-            builder = builder.code_cache(cache);
-        }
-        builder
-            .build()
-            .map_err(|error| Failed::new(Exit::Host, error))
+        super::start::host(|| Host::builder().instances(instances))
     }
 
     fn plugin(&self, host: &Host, name: &str) -> Result<Arc<Plugin>, Failed> {

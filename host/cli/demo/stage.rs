@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Host,
-    cli::{Exit, Failed, paths},
+    cli::{Exit, Failed, paths, start},
     engram::{Engram, MemoryEngram, VectorEngram},
     neuron::{Grants, Plugin},
     orchestration::TenantHandle,
@@ -76,12 +76,8 @@ impl Stage {
             paths::component(&neurons, name)?;
         }
         let documents = documents::read(args.data.as_deref())?;
-        let mut builder = Host::builder().instances(INSTANCES);
-        if let Some(cache) = paths::code_cache() {
-            builder = builder.code_cache(cache);
-        }
         Ok(Self {
-            host: builder.build().map_err(cannot)?,
+            host: start::host(|| Host::builder().instances(INSTANCES))?,
             stall: args.stall,
             documents,
             question: args.question.clone(),

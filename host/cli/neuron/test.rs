@@ -9,8 +9,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Exit, Failed, args::Grouped, log, paths, run},
-    neuron::{Plugin, Sandbox, SandboxConfig, SandboxError},
+    cli::{Exit, Failed, args::Grouped, log, out, paths, run, start},
+    neuron::{CompilerLimits, Plugin, Sandbox, SandboxConfig, SandboxError},
     package::{Manifest, Problems, is_name},
     rehearsal::{CaseFile, Rehearsal, RehearsalError, Run, Verdict},
     signal::Object,
@@ -40,6 +40,7 @@ Exit codes:
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The component file, or a project folder with a built component
+    #[arg(default_value = ".")]
     neuron: PathBuf,
 
     /// Only these cases, by the names of their files without `.json`
@@ -92,16 +93,14 @@ fn find(neuron: &Path) -> Result<(PathBuf, PathBuf), Failed> {
     }
     let (manifest, _) =
         Manifest::read(neuron).map_err(|problems| Failed::new(Exit::Input, problems))?;
-    let file = format!("{}.wasm", manifest.id);
-    let component = neuron.join(&file);
+    let component = manifest.component(neuron);
     if component.is_file() {
         return Ok((component, neuron.to_owned()));
     }
     let folder = neuron.display();
-    Err(
-        Failed::new(Exit::Input, format!("{folder} holds no built `{file}`"))
-            .advise(format!("build it with `soma neuron build {folder}`")),
-    )
+    let message = format!("{} is not there", component.display());
+    Err(Failed::new(Exit::Input, message)
+        .advise(format!("build it with `soma neuron build {folder}`")))
 }
 
 fn rehearsal(component: &Path) -> Result<Rehearsal, Failed> {
@@ -117,6 +116,8 @@ fn sandbox() -> Result<Sandbox, Failed> {
         instances: 4,
         workers: 1,
         code_cache: paths::code_cache(),
+        compiler: start::compiler(CompilerLimits::default()),
+        ..SandboxConfig::default()
     };
     let sandbox = match Sandbox::new(&config) {
         Err(SandboxError::Cache(error)) => {
@@ -179,7 +180,7 @@ fn record(args: &Args, component: &Path, folder: &Path, name: &str) -> Result<Ex
     } else {
         format!("recorded {}  {}\n", path.display(), costs(&run))
     };
-    run::write_out(&told)?;
+    out::write(&told)?;
     Ok(Exit::Ok)
 }
 
@@ -281,10 +282,10 @@ fn test(args: &Args, component: &Path, folder: &Path) -> Result<Exit, Failed> {
             Ended::Failed
         };
         counts.add(ended);
-        run::write_out(&report.case(case, &run, &verdict, ended))?;
+        out::write(&report.case(case, &run, &verdict, ended))?;
     }
     if !args.json {
-        run::write_out(&counts.told(args.update))?;
+        out::write(&counts.told(args.update))?;
     }
     Ok(if counts.failed == 0 {
         Exit::Ok

@@ -6,7 +6,9 @@ use clap::ValueEnum;
 
 use crate::{
     cli::{Exit, Failed},
-    neuron::{FileAccess, Folder, Grants, HttpRule, Interface, LoadError, Randomness, Time, Wasi},
+    neuron::{
+        FileAccess, Folder, Grant, Grants, HttpRule, Interface, LoadError, Randomness, Time, Wasi,
+    },
 };
 
 /// Options of `soma run` that are about grants.
@@ -165,6 +167,28 @@ impl GrantArgs {
         let granted = self.names.contains(&GrantName::Wasi) || wasi != Wasi::default();
         Ok(granted.then_some(wasi))
     }
+}
+
+/// The option that grants this; what only the operator knows stands in capitals.
+pub(super) fn option(grant: &Grant) -> String {
+    match grant {
+        Grant::Interface(interface) => format!("--grant {}", interface.name()),
+        Grant::Wasi => "--grant wasi".to_owned(),
+        Grant::Folder { guest, access } => {
+            let end = match access {
+                FileAccess::Read => "",
+                FileAccess::ReadWrite => ":rw",
+            };
+            format!("--dir FOLDER::{guest}{end}")
+        }
+        Grant::Variable(name) => format!("--env {name}=VALUE"),
+        Grant::Http(rule) => format!("--http {rule}"),
+    }
+}
+
+/// Whether the option that grants this grants WASI too.
+pub(super) fn brings_wasi(grant: &Grant) -> bool {
+    !matches!(grant, Grant::Interface(_) | Grant::Wasi)
 }
 
 /// The option that grants what the component was refused for.

@@ -2,7 +2,6 @@
 
 use std::{
     fmt::{self, Write as _},
-    io::{self, Write as _},
     sync::Arc,
     time::Duration,
 };
@@ -14,6 +13,7 @@ use crate::{
     cli::{
         Exit, Failed,
         args::{Bytes, Grouped, Span},
+        out,
     },
     engram::{Engram, Entry, Hit, Query},
     neuron::{End, Plugin, Usage},
@@ -133,7 +133,7 @@ impl Report {
     ) -> Result<Exit, Failed> {
         let exit = self.exit();
         if json {
-            write_out(&self.keys(plugin, engrams)?)?;
+            out::write(&self.keys(plugin, engrams)?)?;
             return Ok(exit);
         }
         let mut text = String::new();
@@ -144,7 +144,7 @@ impl Report {
         for engram in engrams {
             let _ = write!(text, "\n{engram}");
         }
-        write_out(&text)?;
+        out::write(&text)?;
         match self.error() {
             None => Ok(exit),
             Some(error) => Err(told(exit, error)),
@@ -250,15 +250,5 @@ impl fmt::Display for Contents {
             writeln!(f, " {}", entry.content)?;
         }
         Ok(())
-    }
-}
-
-/// A reader that has gone away has seen what it wanted.
-pub(in crate::cli) fn write_out(text: &str) -> Result<(), Failed> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failed::new(Exit::Host, format!("cannot write: {error}")))
-        }
-        _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 //! can cut it; every value from the guest is checked and never trusted.
 
 mod engram;
+mod lines;
 mod orchestration;
 mod own;
 mod synapse;
@@ -13,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use wasmtime::component::ResourceTable;
 
-pub(super) use self::own::OwnTime;
+pub(super) use self::{lines::Log, own::OwnTime};
 use super::{
     contract::{clock, log, random, types},
     environment::{Environment, HostCall, LogLevel, LogRecord},
@@ -50,9 +51,7 @@ pub(super) struct Guest {
     host_call_limit: u64,
     host_call_bytes: usize,
     json_bytes: usize,
-    log_limit: usize,
-    /// Bytes that the log may still take; none once a line was dropped.
-    log_left: Option<usize>,
+    pub(super) log: Log,
     table: ResourceTable,
 }
 
@@ -72,6 +71,7 @@ impl Guest {
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::HANDLES);
         Self {
+            log: Log::new(Arc::clone(&environment), limits.log_bytes),
             environment,
             limiter,
             fuel_charged: 0,
@@ -84,8 +84,6 @@ impl Guest {
             host_call_limit: limits.host_calls,
             host_call_bytes: limits.host_call_bytes,
             json_bytes: limits.json_bytes,
-            log_limit: limits.log_bytes,
-            log_left: Some(limits.log_bytes),
             table,
         }
     }
@@ -153,28 +151,7 @@ impl Guest {
         self.random().fill(&mut bytes);
         Ok(bytes)
     }
-
-    /// Hands on a line of so many bytes, or says once that no more are.
-    fn write_line(&mut self, record: LogRecord, bytes: usize) {
-        let Some(left) = self.log_left else { return };
-        self.log_left = left.checked_sub(bytes.saturating_add(LOG_LINE_BYTES));
-        if self.log_left.is_some() {
-            self.environment.log(record);
-            return;
-        }
-        self.environment.log(LogRecord {
-            level: LogLevel::Warn,
-            message: format!(
-                "the task has written its {} bytes of log; what follows is dropped",
-                self.log_limit
-            ),
-            fields: Object::new(),
-        });
-    }
 }
-
-/// What a line of the log takes beside its text: time, trace, tenant, neuron.
-const LOG_LINE_BYTES: usize = 128;
 
 /// A JSON text has at most one value in so many of the bytes that it may have:
 /// a value costs the host some 100 bytes whatever its text is.
@@ -290,7 +267,7 @@ impl log::Host for Guest {
         if record.is_panic() {
             self.panic = Some(record.message.clone());
         }
-        self.write_line(record, bytes);
+        self.log.write(record, bytes);
         Ok(())
     }
 }

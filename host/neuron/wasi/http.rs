@@ -30,8 +30,8 @@ use wasmtime_wasi_http::{
 
 use crate::{
     neuron::{
-        environment::{Environment, LogLevel, LogRecord},
-        guest::Guest,
+        environment::{LogLevel, LogRecord},
+        guest::{Guest, Log},
     },
     package::{HttpRule, HttpScheme},
     signal::Object,
@@ -101,15 +101,15 @@ type Driver = Box<dyn Future<Output = Result<(), Error>> + Send>;
 /// A task's requests.
 pub(super) struct Requests {
     rules: Arc<[HttpRule]>,
-    environment: Arc<dyn Environment>,
+    log: Log,
     connections: Arc<Connections>,
 }
 
 impl Requests {
-    pub(super) fn new(rules: Arc<[HttpRule]>, environment: Arc<dyn Environment>) -> Self {
+    pub(super) fn new(rules: Arc<[HttpRule]>, log: Log) -> Self {
         Self {
             rules,
-            environment,
+            log,
             connections: Arc::default(),
         }
     }
@@ -141,18 +141,16 @@ impl Requests {
         let name = scheme.name();
         let mut message = format!("request denied: no rule allows {method} {name}://{host}:{port}");
         if let Ok(rule) = HttpRule::new(scheme, host, port, [method]) {
-            message += &format!(
-                "; to allow it grant the http rule {{ scheme = \"{name}\", host = \"{}\", \
-                 port = {port}, methods = [\"{method}\"] }} (`--http {rule}`)",
-                rule.host()
-            );
+            message += &format!("; to allow it grant the http rule `{rule}`");
         }
         message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
-        self.environment.log(LogRecord {
+        let record = LogRecord {
             level: LogLevel::Warn,
             message,
             fields: Object::from_iter([("denied".to_owned(), Value::from("http"))]),
-        });
+        };
+        let bytes = record.message.len();
+        self.log.write(record, bytes);
     }
 }
 

@@ -38,9 +38,9 @@ use self::{
     output::{LineCount, Output},
 };
 use super::{
-    environment::{Environment, LogLevel},
+    environment::LogLevel,
     grants::{Grants, Wasi},
-    guest::Guest,
+    guest::{Guest, Log},
     plugin::LoadError,
 };
 use crate::package::{FileAccess, HttpRule};
@@ -133,9 +133,9 @@ struct State {
 }
 
 impl State {
-    fn new(prepared: Option<&Prepared>, environment: &Arc<dyn Environment>) -> Self {
+    fn new(prepared: Option<&Prepared>, log: &Log) -> Self {
         let lines = LineCount::default();
-        let output = |stream, level| Output::new(environment, stream, level, &lines);
+        let output = |stream, level| Output::new(log, stream, level, &lines);
         let mut builder = WasiCtxBuilder::new();
         builder.stdout(output("stdout", LogLevel::Info));
         builder.stderr(output("stderr", LogLevel::Warn));
@@ -153,7 +153,7 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         Self {
-            requests: Requests::new(rules.unwrap_or_default(), Arc::clone(environment)),
+            requests: Requests::new(rules.unwrap_or_default(), log.clone()),
             ctx,
             http,
             table,
@@ -174,11 +174,9 @@ impl State {
 
 impl Guest {
     fn wasi(&mut self) -> &mut State {
-        let Self {
-            wasi, environment, ..
-        } = self;
+        let Self { wasi, log, .. } = self;
         let Slot { prepared, state } = wasi;
-        state.get_or_insert_with(|| Box::new(State::new(prepared.as_deref(), environment)))
+        state.get_or_insert_with(|| Box::new(State::new(prepared.as_deref(), log)))
     }
 
     /// The state for one call. What it has written to the log since the last

@@ -16,7 +16,10 @@ use wasmtime_wasi::{
 };
 
 use crate::{
-    neuron::environment::{Environment, LogLevel, LogRecord},
+    neuron::{
+        environment::{LogLevel, LogRecord},
+        guest::Log,
+    },
     signal::Object,
 };
 
@@ -39,7 +42,7 @@ impl LineCount {
 pub(super) struct Output(Arc<Mutex<Lines>>);
 
 struct Lines {
-    environment: Arc<dyn Environment>,
+    log: Log,
     stream: &'static str,
     level: LogLevel,
     /// The line that has no end yet, cut at [`LogRecord::MAX_BYTES`].
@@ -48,14 +51,9 @@ struct Lines {
 }
 
 impl Output {
-    pub(super) fn new(
-        environment: &Arc<dyn Environment>,
-        stream: &'static str,
-        level: LogLevel,
-        count: &LineCount,
-    ) -> Self {
+    pub(super) fn new(log: &Log, stream: &'static str, level: LogLevel, count: &LineCount) -> Self {
         Self(Arc::new(Mutex::new(Lines {
-            environment: Arc::clone(environment),
+            log: log.clone(),
             stream,
             level,
             begun: Vec::new(),
@@ -90,11 +88,13 @@ impl Lines {
         message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
         self.count.0.fetch_add(1, Ordering::Relaxed);
         let stream = Value::from(self.stream);
-        self.environment.log(LogRecord {
+        let bytes = message.len();
+        let record = LogRecord {
             level: self.level,
             message,
             fields: Object::from_iter([("stream".to_owned(), stream)]),
-        });
+        };
+        self.log.write(record, bytes);
     }
 }
 

@@ -165,6 +165,9 @@ impl Puppet {
         if let Some(tag) = &recall.tag {
             query = query.tag(tag);
         }
+        if let Some(embedding) = &recall.embedding {
+            query = query.embedding(embedding.clone());
+        }
         if let Some(top_k) = recall.top_k {
             query = query.top_k(top_k);
         }
@@ -196,6 +199,9 @@ impl Puppet {
         }
         if let Some(key) = &write.key {
             imprint = imprint.merge_key(key);
+        }
+        if let Some(embedding) = &write.embedding {
+            imprint = imprint.embedding(embedding.clone());
         }
         if let Some(key) = &write.idempotency {
             imprint = imprint.idempotency_key(key);

@@ -94,6 +94,8 @@ pub(crate) struct Recall {
     #[serde(default)]
     pub(crate) tags: Vec<String>,
     #[serde(default)]
+    pub(crate) embedding: Option<Vec<f32>>,
+    #[serde(default)]
     pub(crate) top_k: Option<u32>,
     #[serde(default)]
     pub(crate) deadline_ms: Option<u64>,
@@ -113,6 +115,8 @@ pub(crate) struct Write {
     pub(crate) content: Value,
     #[serde(default)]
     pub(crate) tags: Vec<String>,
+    #[serde(default)]
+    pub(crate) embedding: Option<Vec<f32>>,
     #[serde(default)]
     pub(crate) idempotency: Option<String>,
     #[serde(default)]

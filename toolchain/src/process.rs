@@ -1,6 +1,6 @@
 //! Starting other programs: captured with a time limit, or cargo as it is.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,21 +8,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Enough for a question that a program answers without work.
+const QUERY_LIMIT: Duration = Duration::from_secs(30);
+
 /// How many of a failed program's last lines a message repeats.
 const LAST_LINES: usize = 12;
 
-/// Says what is going on, on stderr: stdout belongs to the step that runs.
-pub(crate) fn say(text: &str) {
-    for line in text.lines() {
-        eprintln!("xtask: {line}");
-    }
-}
+/// The same for a compiler, whose first error counts most.
+const LAST_LINES_OF_A_COMPILER: usize = 400;
 
 /// The cargo that started this program, run in `directory`.
 ///
 /// Variables that cargo sets for the programs it runs are taken away, so that
 /// the inner build is the one that a person would get at the shell.
-pub(crate) fn cargo(directory: &Path) -> Command {
+pub fn cargo(directory: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
     command.current_dir(directory);
@@ -42,15 +41,40 @@ pub(crate) fn cargo(directory: &Path) -> Command {
 }
 
 /// What a captured program did.
-pub(crate) enum Ended {
+pub enum Ended {
     /// Status 0; its standard output and error, interleaved.
     Well(String),
     /// Any other end, told in a few lines.
     Badly(String),
 }
 
-/// Runs a program without input, for at most `limit`, and keeps what it says.
-pub(crate) fn captured(command: &mut Command, limit: Duration) -> Ended {
+/// Runs a program without input, for at most `limit`, and keeps what it says;
+/// of one that fails the last dozen lines.
+pub fn captured(command: &mut Command, limit: Duration) -> Ended {
+    run(command, limit, LAST_LINES)
+}
+
+/// As [`captured`], for a compiler: why it failed may take some pages, and its
+/// long command line helps nobody.
+pub(crate) fn compile(command: &mut Command, limit: Duration) -> Result<String, String> {
+    let whole = line_of(command);
+    let name = Path::new(command.get_program()).file_name();
+    let name = name.unwrap_or_default().to_string_lossy().into_owned();
+    match run(command, limit, LAST_LINES_OF_A_COMPILER) {
+        Ended::Well(text) => Ok(text),
+        Ended::Badly(reason) => Err(reason.replacen(&whole, &name, 1)),
+    }
+}
+
+/// What a program that answers at once says to these arguments.
+pub(crate) fn ask(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
+    match captured(Command::new(program).args(arguments), QUERY_LIMIT) {
+        Ended::Well(text) => Ok(text.trim().to_owned()),
+        Ended::Badly(reason) => Err(reason),
+    }
+}
+
+fn run(command: &mut Command, limit: Duration, lines: usize) -> Ended {
     let name = line_of(command);
     command
         .stdin(Stdio::null())
@@ -83,7 +107,7 @@ pub(crate) fn captured(command: &mut Command, limit: Duration) -> Ended {
                 return Ended::Badly(format!(
                     "`{name}` took longer than {} s and {end}{}",
                     limit.as_secs(),
-                    last_lines(&text)
+                    last_lines(&text, lines)
                 ));
             }
             Err(error) => return Ended::Badly(format!("`{name}` could not be awaited: {error}")),
@@ -97,7 +121,10 @@ pub(crate) fn captured(command: &mut Command, limit: Duration) -> Ended {
     if status.success() {
         Ended::Well(text)
     } else {
-        Ended::Badly(format!("`{name}` ended with {status}{}", last_lines(&text)))
+        Ended::Badly(format!(
+            "`{name}` ended with {status}{}",
+            last_lines(&text, lines)
+        ))
     }
 }
 
@@ -119,7 +146,7 @@ fn text_of(said: &Mutex<Vec<u8>>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn last_lines(text: &str) -> String {
+fn last_lines(text: &str, most: usize) -> String {
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -127,7 +154,7 @@ fn last_lines(text: &str) -> String {
     if lines.is_empty() {
         return " and said nothing".to_owned();
     }
-    let first = lines.len().saturating_sub(LAST_LINES);
+    let first = lines.len().saturating_sub(most);
     let mut told = String::from("; its last lines:");
     for line in lines.iter().skip(first) {
         told.push_str("\n    ");

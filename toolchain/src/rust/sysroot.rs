@@ -4,22 +4,20 @@
 //! sources are packaged. Cargo can build them; the result is kept in a cache
 //! folder named after everything that it depends on.
 
-use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::process::{self, Ended, captured, say};
-use crate::toolchain::TARGET;
+use super::TARGET;
+use crate::process::{self, Ended, ask, captured};
+use crate::{Say, cache};
 
 /// Counts the changes of how the library is built; a change makes a new one.
 const RECIPE: &str = "1";
 const RUSTC: &str = "/usr/bin/rustc";
-const QUERY_LIMIT: Duration = Duration::from_secs(30);
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
 const SEED_MANIFEST: &str = r#"[package]
@@ -48,73 +46,59 @@ pub(crate) struct Sysroot {
 
 /// The library for the installed compiler, if it was built before.
 pub(crate) fn cached() -> Option<Sysroot> {
-    let wanted = wanted().ok()?;
-    wanted.path.is_dir().then_some(wanted)
+    let key = key().ok()?;
+    let path = cache::installed(&folder_name(&key))?;
+    Some(finished(path, key))
 }
 
 /// Builds the library and puts it in the cache, whole or not at all.
-pub(crate) fn build() -> Result<Sysroot, String> {
-    let wanted = wanted()?;
+pub(crate) fn build(say: Say<'_>) -> Result<Sysroot, String> {
+    let key = key()?;
     say("building Rust's standard library for guests from Debian's sources (once, about a minute)");
     let start = Instant::now();
-    let told = |what: &str, error: io::Error| format!("{what}: {error}");
-    let cache = wanted
-        .path
-        .parent()
-        .ok_or("the cache folder has no parent")?;
-    let work = cache.join(format!(".building-{}-{}", wanted.key, std::process::id()));
-    let _removed_at_the_end = Scratch(work.clone());
-    fs::create_dir_all(work.join("seed/src")).map_err(|error| told("cache folder", error))?;
-    fs::write(work.join("seed/Cargo.toml"), SEED_MANIFEST).map_err(|error| told("seed", error))?;
-    fs::write(work.join("seed/src/lib.rs"), "#![no_std]\n").map_err(|error| told("seed", error))?;
-    compile(&work, &wanted.rustc)?;
-    let finished = work.join("sysroot");
-    collect(&work, &finished).map_err(|error| told("the standard library's files", error))?;
-    match fs::rename(&finished, &wanted.path) {
-        Ok(()) => {}
-        // Another run finished first; its library is as good.
-        Err(_) if wanted.path.is_dir() => {}
-        Err(error) => return Err(told(&wanted.path.display().to_string(), error)),
-    }
+    let path = cache::install(&folder_name(&key), |finished| {
+        let work = cache::Scratch::for_build()
+            .map_err(|error| format!("a folder to build in: {error}"))?;
+        seed(work.path()).map_err(|error| format!("seed: {error}"))?;
+        compile(work.path(), Path::new(RUSTC))?;
+        collect(work.path(), finished)
+            .map_err(|error| format!("the standard library's files: {error}"))
+    })?;
     say(&format!("built in {:.0} s", start.elapsed().as_secs_f64()));
-    Ok(wanted)
+    Ok(finished(path, key))
 }
 
-fn wanted() -> Result<Sysroot, String> {
-    let version = match captured(Command::new(RUSTC).arg("-vV"), QUERY_LIMIT) {
-        Ended::Well(version) => version,
-        Ended::Badly(reason) => return Err(reason),
-    };
+fn finished(path: PathBuf, key: String) -> Sysroot {
+    Sysroot {
+        path,
+        rustc: PathBuf::from(RUSTC),
+        key,
+    }
+}
+
+fn folder_name(key: &str) -> String {
+    format!("sysroot-{key}")
+}
+
+fn key() -> Result<String, String> {
+    let version = ask(RUSTC, &["-vV"])?;
     let mut hash = Sha256::new();
     for part in [version.as_str(), TARGET, RECIPE] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let key: String = hash
-        .finalize()
+    let digest = hash.finalize();
+    Ok(digest
         .iter()
         .take(8)
         .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let path = cache_folder()?.join(format!("sysroot-{key}"));
-    Ok(Sysroot {
-        path,
-        rustc: PathBuf::from(RUSTC),
-        key,
-    })
+        .collect())
 }
 
-fn cache_folder() -> Result<PathBuf, String> {
-    let set = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("XDG_CACHE_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| set("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("soma"))
-        .ok_or_else(|| "neither XDG_CACHE_HOME nor HOME says where to keep files".to_owned())
+fn seed(work: &Path) -> io::Result<()> {
+    fs::create_dir_all(work.join("seed/src"))?;
+    fs::write(work.join("seed/Cargo.toml"), SEED_MANIFEST)?;
+    fs::write(work.join("seed/src/lib.rs"), "#![no_std]\n")
 }
 
 /// `RUSTC_BOOTSTRAP` lets this one build use `-Zbuild-std`; guests then need
@@ -156,14 +140,4 @@ fn collect(work: &Path, finished: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A working folder that goes away with its owner.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is only space in a cache folder.
-        drop(fs::remove_dir_all(&self.0));
-    }
 }

@@ -5,6 +5,9 @@
 //! `wasm-component-ld`, which rustup's toolchains carry: what it writes is a
 //! component already.
 
+mod cargo;
+mod sysroot;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -12,66 +15,80 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::Failure;
-use crate::process::{Ended, captured, say};
-use crate::sysroot;
+use super::{Error, Language, Say};
+use crate::apt::{self, apt_get};
+use crate::process::{Ended, ask, captured};
+use crate::project::Project;
+
+pub use cargo::{Artifact, artifacts};
 
 /// The target that guests are built for.
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 const FORCE: &str = "SOMA_GUEST_TOOLCHAIN";
-const QUERY_LIMIT: Duration = Duration::from_secs(30);
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
-/// A slow line, and other programs that hold apt's lock.
-pub(crate) const APT_LIMIT: Duration = Duration::from_secs(1800);
 const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 
-/// Everything that a guest build needs to know about its toolchain.
-pub(crate) struct Toolchain {
+/// A Rust that builds guests.
+pub struct Toolchain {
     /// Folder name for build outputs; differs wherever the standard library
     /// does, because cargo does not notice such a change.
-    pub(crate) name: String,
+    pub name: String,
     /// The compiler, where it is not the one that cargo finds by itself.
-    pub(crate) rustc: Option<PathBuf>,
+    rustc: Option<PathBuf>,
     /// Compiler flags for guest code.
-    pub(crate) flags: Vec<String>,
+    flags: Vec<String>,
     /// `PATH` with the linkers in front.
-    pub(crate) path: OsString,
+    path: OsString,
 }
 
 /// Finds a guest toolchain, sets one up where there is none.
-pub(crate) fn ensure() -> Result<Toolchain, Failure> {
-    let host = Host::find().map_err(Failure::Setup)?;
+///
+/// # Errors
+///
+/// [`Error::Setup`] says what was tried and what a person can do;
+/// [`Error::Usage`] that `SOMA_GUEST_TOOLCHAIN` names no way.
+pub fn ensure(say: Say<'_>) -> Result<Toolchain, Error> {
+    let host = Host::find().map_err(Error::Setup)?;
     let forced = env::var(FORCE).ok().filter(|way| !way.is_empty());
     let tried = match forced.as_deref() {
-        None => either(&host),
-        Some("rustup") => rustup(&host).map_err(|reason| vec![("rustup", reason)]),
-        Some("debian") => debian(&host).map_err(|reason| vec![("debian", reason)]),
+        None => either(&host, say),
+        Some("rustup") => rustup(&host, say).map_err(|reason| vec![("rustup", reason)]),
+        Some("debian") => debian(&host, say).map_err(|reason| vec![("debian", reason)]),
         Some(other) => {
-            return Err(Failure::Usage(format!(
+            return Err(Error::Usage(format!(
                 "{FORCE} is `{other}`: it can be rustup or debian"
             )));
         }
     };
-    tried.map_err(|reasons| Failure::Setup(give_up(&reasons)))
+    tried.map_err(|reasons| give_up(&reasons))
+}
+
+/// Builds a cargo package; its outputs lie in its own `target`.
+pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
+    project.require("Cargo.toml", Language::Rust)?;
+    let toolchain = ensure(say)?;
+    let mut cargo = toolchain.cargo_build(&project.folder, &project.folder.join("target"));
+    let artifacts = artifacts(cargo.arg("--lib")).map_err(Error::Build)?;
+    cargo::only(&artifacts).map_err(Error::Build)
 }
 
 /// What is ready already comes first, then what costs least to set up.
-fn either(host: &Host) -> Result<Toolchain, Vec<(&'static str, String)>> {
+fn either(host: &Host, say: Say<'_>) -> Result<Toolchain, Vec<(&'static str, String)>> {
     let ready = || packages_missing().is_empty() && host.linker().is_ok();
     if !host.has_target()
         && ready()
-        && let Some(toolchain) = sysroot::cached().and_then(|ready| host.with_sysroot(ready))
+        && let Some(toolchain) = sysroot::cached().and_then(|ready| host.with_sysroot(ready, say))
     {
         return Ok(toolchain);
     }
-    rustup(host).or_else(|first| {
+    rustup(host, say).or_else(|first| {
         say(&format!("rustup's way did not work: {first}"));
-        debian(host).map_err(|second| vec![("rustup", first), ("debian", second)])
+        debian(host, say).map_err(|second| vec![("rustup", first), ("debian", second)])
     })
 }
 
-fn rustup(host: &Host) -> Result<Toolchain, String> {
+fn rustup(host: &Host, say: Say<'_>) -> Result<Toolchain, String> {
     let tools = host.linker()?;
     if !host.has_target() {
         let limit = RUSTUP_LIMIT.as_secs();
@@ -103,25 +120,24 @@ fn rustup(host: &Host) -> Result<Toolchain, String> {
     })
 }
 
-fn debian(host: &Host) -> Result<Toolchain, String> {
+fn debian(host: &Host, say: Say<'_>) -> Result<Toolchain, String> {
     host.linker()?;
     let missing = packages_missing();
     if !missing.is_empty() {
-        install(&missing)?;
+        install(&missing, say)?;
     }
     let ready = match sysroot::cached() {
         Some(ready) => ready,
-        None => sysroot::build()?,
+        None => sysroot::build(say)?,
     };
-    host.with_sysroot(ready)
+    host.with_sysroot(ready, say)
         .ok_or_else(|| "the linker is gone".to_owned())
 }
 
 fn packages_missing() -> Vec<&'static str> {
     let installed = |package: &&str| {
-        let mut query = Command::new("dpkg-query");
-        query.args(["--show", "--showformat=${db:Status-Status}", package]);
-        matches!(captured(&mut query, QUERY_LIMIT), Ended::Well(status) if status == "installed")
+        let query = ["--show", "--showformat=${db:Status-Status}", package];
+        ask("dpkg-query", &query).is_ok_and(|status| status == "installed")
     };
     PACKAGES
         .into_iter()
@@ -129,7 +145,7 @@ fn packages_missing() -> Vec<&'static str> {
         .collect()
 }
 
-fn install(packages: &[&str]) -> Result<(), String> {
+fn install(packages: &[&str], say: Say<'_>) -> Result<(), String> {
     say(&format!(
         "installing Debian's {} with apt-get: a second Rust compiler that stays beside yours\n\
          (about 140 MB to download, 780 MB on disk; half a minute to some minutes)",
@@ -137,10 +153,10 @@ fn install(packages: &[&str]) -> Result<(), String> {
     ));
     let start = Instant::now();
     // A stale or partly unreachable package list may still name what is needed.
-    let listed = captured(&mut apt_get(&["update"]), APT_LIMIT);
+    let listed = captured(&mut apt_get(&["update"]), apt::LIMIT);
     let mut words = vec!["install", "--yes", "--no-install-recommends"];
     words.extend(packages);
-    match (captured(&mut apt_get(&words), APT_LIMIT), listed) {
+    match (captured(&mut apt_get(&words), apt::LIMIT), listed) {
         (Ended::Well(_), _) => {
             say(&format!(
                 "installed in {:.0} s",
@@ -153,29 +169,6 @@ fn install(packages: &[&str]) -> Result<(), String> {
     }
 }
 
-/// `apt-get` as root, by sudo where we are somebody else.
-pub(crate) fn apt_get(words: &[&str]) -> Command {
-    let root = matches!(
-        captured(Command::new("id").arg("-u"), QUERY_LIMIT),
-        Ended::Well(id) if id.trim() == "0"
-    );
-    let mut command = if root {
-        Command::new("env")
-    } else {
-        let mut sudo = Command::new("sudo");
-        sudo.args(["-n", "env"]);
-        sudo
-    };
-    command.args([
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "-o",
-        "DPkg::Lock::Timeout=300",
-    ]);
-    command.args(words);
-    command
-}
-
 /// The Rust toolchain that runs this program.
 struct Host {
     sysroot: PathBuf,
@@ -184,18 +177,11 @@ struct Host {
 
 impl Host {
     fn find() -> Result<Self, String> {
-        let ask = |word: &str| match captured(Command::new("rustc").arg(word), QUERY_LIMIT) {
-            Ended::Well(text) => Ok(text),
-            Ended::Badly(reason) => Err(format!("no working Rust compiler: {reason}")),
+        let rustc = |words: &[&str]| {
+            ask("rustc", words).map_err(|reason| format!("no working Rust compiler: {reason}"))
         };
-        let sysroot = match captured(
-            Command::new("rustc").args(["--print", "sysroot"]),
-            QUERY_LIMIT,
-        ) {
-            Ended::Well(text) => PathBuf::from(text.trim()),
-            Ended::Badly(reason) => return Err(format!("no working Rust compiler: {reason}")),
-        };
-        let version = ask("-vV")?;
+        let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?);
+        let version = rustc(&["-vV"])?;
         let triple = version.lines().find_map(|line| line.strip_prefix("host: "));
         let triple = triple
             .ok_or("`rustc -vV` does not name its host")?
@@ -233,7 +219,7 @@ impl Host {
             })
     }
 
-    fn with_sysroot(&self, ready: sysroot::Sysroot) -> Option<Toolchain> {
+    fn with_sysroot(&self, ready: sysroot::Sysroot, say: Say<'_>) -> Option<Toolchain> {
         let tools = self.linker().ok()?;
         say(&format!(
             "guest toolchain: Debian's rustc with the standard library in {}",
@@ -264,18 +250,18 @@ fn path_with(tools: &Path) -> OsString {
     env::join_paths(folders.into_iter().chain(env::split_paths(&old))).unwrap_or(old)
 }
 
-fn give_up(reasons: &[(&str, String)]) -> String {
-    let mut text = format!("this machine cannot build guests: no standard library for {TARGET}\n");
-    for (way, reason) in reasons {
-        text.push_str(&format!("tried the way `{way}`: {reason}\n"));
-    }
-    text.push_str(&format!(
-        "what you can do, one of:\n\
-         - with rustup and its server in reach: rustup target add {TARGET}\n\
-         - on Debian 12 or later: sudo apt-get install --no-install-recommends {}\n\
-         - copy target/neurons/ from a machine that could build it, and use cargo directly\n\
-         then start this command again",
-        PACKAGES.join(" ")
-    ));
-    text
+fn give_up(reasons: &[(&str, String)]) -> Error {
+    Error::no_toolchain(
+        Language::Rust,
+        &format!("no standard library for {TARGET}"),
+        reasons,
+        &[
+            format!("with rustup and its server in reach: rustup target add {TARGET}"),
+            format!(
+                "on Debian 12 or later: sudo apt-get install --no-install-recommends {}",
+                PACKAGES.join(" ")
+            ),
+            "build the component on a machine that can, and bring the file".to_owned(),
+        ],
+    )
 }

@@ -1,0 +1,137 @@
+//! `soma neuron build`: one component file that carries all there is to know.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    check::{self, Findings, Item},
+    component, toolchain,
+};
+use crate::{
+    cli::{Exit, Failed, args::Bytes, files, out},
+    package::{Digest, Manifest, Schemas, embed},
+};
+
+/// Arguments of `soma neuron build`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The project's folder, with `neuron.toml` in it
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+
+    /// Write the component here instead of FOLDER/target/ID.wasm
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Take this component as it is and only put the manifest into it
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+}
+
+pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
+    let (manifest, document) = Manifest::read(&args.folder).map_err(|all| Failed::all(&all))?;
+    let schemas = Schemas::read(&manifest, &document).map_err(|all| Failed::all(&all))?;
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => manifest.component(&args.folder),
+    };
+    if let Some(folder) = output.parent() {
+        fs::create_dir_all(folder).map_err(|error| {
+            let message = format!("cannot make the folder {}: {error}", folder.display());
+            Failed::new(Exit::Input, message)
+        })?;
+    }
+    let bare = match &args.component {
+        Some(file) => component::read(file)?,
+        None => compiled(&args.folder, &manifest, &output)?,
+    };
+    let whole = embed(&bare, &manifest, &schemas).map_err(|error| {
+        let from = args.component.as_ref().unwrap_or(&output);
+        Failed::new(Exit::Input, format!("{}: {error}", from.display()))
+    })?;
+    let findings = check::examine(&whole, true)?;
+    refuse(&output, &findings)?;
+    files::replace(&output, &whole)?;
+    out::write(&report(&output, &whole, &schemas, &findings))?;
+    Ok(Exit::Ok)
+}
+
+/// Builds the project beside the place where the component goes.
+fn compiled(folder: &Path, manifest: &Manifest, output: &Path) -> Result<Vec<u8>, Failed> {
+    let language = manifest.language.ok_or_else(|| {
+        let file = folder.join(Manifest::FILE);
+        let message = format!("{}: there is no `language` to build it by", file.display());
+        Failed::new(Exit::Input, message).advise(
+            "write for example `language = \"rust\"`, \
+             or build it yourself and give the component with `--component FILE`",
+        )
+    })?;
+    let aside = files::aside(output);
+    let built = toolchain::build(language, folder, &aside, &|line| eprintln!("{line}"))
+        .and_then(|()| component::read(&aside));
+    // It is there only if it was built.
+    drop(fs::remove_file(&aside));
+    built
+}
+
+/// What this host would not run is not written.
+fn refuse(output: &Path, findings: &Findings) -> Result<(), Failed> {
+    if findings.reasons.is_empty() {
+        return Ok(());
+    }
+    let mut message = "this host would not run it; nothing was written".to_owned();
+    for reason in &findings.reasons {
+        let _ = write!(message, "\n{}", Item("- ", reason).to_string().trim_end());
+    }
+    Err(Failed::new(
+        Exit::Input,
+        format!("{}: {message}", output.display()),
+    ))
+}
+
+fn report(output: &Path, whole: &[u8], schemas: &Schemas, findings: &Findings) -> String {
+    let mut text = String::new();
+    for warning in &findings.warnings {
+        let _ = write!(text, "{}", Item("warning: ", warning));
+    }
+    let file = output.display();
+    let (digest, size) = (Digest::of(whole), Bytes(whole.len() as u64));
+    let input = schemas.input.as_ref().map_or_else(|| json!({}), sample);
+    // Within single quotes a shell takes all but these literally.
+    let input = input.to_string().replace('\'', "'\\''");
+    let _ = write!(
+        text,
+        "built   {file}\nsize    {size}\ndigest  {digest}\n\n\
+         next\n  \
+         soma run {file} --input '{input}'\n  \
+         soma neuron sign {file} --key FILE\n",
+    );
+    text
+}
+
+/// Input to begin with: the schema's own example, or what it requires, empty.
+fn sample(schema: &Value) -> Value {
+    let examples = schema.get("examples").and_then(Value::as_array);
+    if let Some(example) = examples.and_then(|all| all.first()) {
+        return example.clone();
+    }
+    let required = schema.get("required").and_then(Value::as_array);
+    let required = required.into_iter().flatten().filter_map(Value::as_str);
+    let property = |name: &str| schema.get("properties")?.get(name)?.get("type")?.as_str();
+    let values = required.map(|name| {
+        let value = match property(name) {
+            Some("integer" | "number") => json!(0),
+            Some("boolean") => json!(false),
+            Some("array") => json!([]),
+            Some("object") => json!({}),
+            _ => json!(""),
+        };
+        (name.to_owned(), value)
+    });
+    Value::Object(values.collect())
+}

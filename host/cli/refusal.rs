@@ -1,0 +1,17 @@
+//! What can be done about a component that was refused.
+
+use crate::neuron::LoadError;
+
+/// A step that may help, whoever loads the component.
+pub(super) fn advice(error: &LoadError) -> Option<String> {
+    let text = match error {
+        LoadError::UnknownImport(import) if import.starts_with("wasi:") => {
+            "of WASI there are cli, clocks, filesystem, http, io, random and sockets"
+        }
+        LoadError::NoHandler | LoadError::Mismatch(_) => {
+            "build it with the `soma-neuron` crate or from wit/ (docs/neurons.md)"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}

@@ -1,0 +1,7 @@
+module neuron
+
+go 1.24
+
+require soma v0.0.0
+
+replace soma => ./sdk

@@ -1,0 +1,191 @@
+//! `soma neuron build`.
+
+use super::*;
+
+const NOTES: &str = r#"id = "notes"
+version = "1.2.3"
+description = "Keeps notes."
+
+[schema]
+input = "input.json"
+
+[grants]
+log = true
+"#;
+
+/// A project's folder, and a component that fits it.
+fn project(name: &str, manifest: &str) -> (PathBuf, PathBuf) {
+    let folder = folder(name);
+    fs::write(folder.join("neuron.toml"), manifest).unwrap();
+    fs::write(
+        folder.join("input.json"),
+        r#"{"type": "object", "properties": {"it's": {"type": "string"}}, "required": ["it's"]}"#,
+    )
+    .unwrap();
+    let file = folder.join("bare.wasm");
+    fs::write(&file, healthy(&["soma:neuron/log@0.1.0"])).unwrap();
+    (folder, file)
+}
+
+#[test]
+fn a_component_and_its_manifest_become_one_file_that_this_host_can_run() {
+    let (folder, file) = project("build", NOTES);
+    let built = neuron(&[&"build", &folder, &"--component", &file]);
+    shows(
+        &built,
+        &expect![[r#"
+            exit 0
+            --- stdout
+            built   TMP/authoring-build/target/notes.wasm
+            size    1.1 KiB
+            digest  sha256:..
+
+            next
+              soma run TMP/authoring-build/target/notes.wasm --input '{"it'\''s":""}'
+              soma neuron sign TMP/authoring-build/target/notes.wasm --key FILE
+            --- stderr
+        "#]],
+    );
+    let wasm = fs::read(folder.join("target/notes.wasm")).unwrap();
+    let package = Package::read(&wasm).unwrap();
+    assert_eq!(package.manifest.unwrap().id, "notes");
+    assert!(package.schemas.input.is_some());
+    assert_eq!(
+        left(&folder),
+        ["bare.wasm", "input.json", "neuron.toml", "target"]
+    );
+}
+
+/// Names in a folder, sorted.
+fn left(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_same_component_and_manifest_give_the_same_bytes() {
+    let (folder, file) = project("same", NOTES);
+    let build = |name: &str| {
+        let output = folder.join(name);
+        let run = neuron(&[&"build", &folder, &"--component", &file, &"-o", &output]);
+        assert_eq!(run.exit, 0, "{}", run.stderr);
+        fs::read(output).unwrap()
+    };
+    let once = build("one.wasm");
+    assert_eq!(once, build("two.wasm"));
+    // What was built can be built again: the manifest is replaced.
+    fs::write(&file, &once).unwrap();
+    assert_eq!(once, build("three.wasm"));
+}
+
+#[test]
+fn everything_that_is_wrong_with_the_manifest_is_told_and_nothing_is_built() {
+    let (folder, file) = project("mistakes", "id = \"no te\"\nversion = \"1\"\n");
+    let run = neuron(&[&"build", &folder, &"--component", &file]);
+    shows(
+        &run,
+        &expect![[r#"
+        exit 3
+        --- stdout
+        --- stderr
+        error: 2 mistakes
+        TMP/authoring-mistakes/neuron.toml:1:6: id: "no te" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
+        TMP/authoring-mistakes/neuron.toml:2:11: version: "1" is no version such as "1.0.0": unexpected end of input while parsing major version number
+    "#]],
+    );
+    let (folder, file) = project("schema", &NOTES.replace("input.json", "none.json"));
+    let run = neuron(&[&"build", &folder, &"--component", &file]);
+    shows(
+        &run,
+        &expect![[r#"
+        exit 3
+        --- stdout
+        --- stderr
+        error: TMP/authoring-schema/neuron.toml:6:9: schema.input: none.json: cannot read: No such file or directory (os error 2)
+    "#]],
+    );
+    assert!(!folder.join("target/notes.wasm").exists());
+}
+
+#[test]
+fn what_this_host_would_not_run_is_not_written_and_what_was_there_stays() {
+    let (folder, file) = project("refused", NOTES);
+    let target = folder.join("target/notes.wasm");
+    fs::create_dir_all(folder.join("target")).unwrap();
+    fs::write(&target, "as it was").unwrap();
+    fs::write(
+        &file,
+        healthy(&["soma:neuron/random@0.1.0", "acme:shell/run@1.0.0"]),
+    )
+    .unwrap();
+    let run = neuron(&[&"build", &folder, &"--component", &file]);
+    shows(
+        &run,
+        &expect![[r#"
+            exit 3
+            --- stdout
+            --- stderr
+            error: TMP/authoring-refused/target/notes.wasm: this host would not run it; nothing was written
+            - the component imports `acme:shell/run@1.0.0`, which this host does not offer
+            - it asks for more than it says: it imports `soma:neuron/random@0.1.0`, which its manifest does not ask for
+              write `random = "system"` under `[grants]` into its neuron.toml, or build it without that import
+        "#]],
+    );
+    assert_eq!(fs::read_to_string(&target).unwrap(), "as it was");
+    fs::write(&file, "no component").unwrap();
+    let run = neuron(&[&"build", &folder, &"--component", &file]);
+    shows(
+        &run,
+        &expect![[r#"
+        exit 3
+        --- stdout
+        --- stderr
+        error: TMP/authoring-refused/bare.wasm: this is not a WebAssembly component: it does not start like one
+    "#]],
+    );
+}
+
+#[test]
+fn a_project_without_a_language_or_a_component_cannot_be_built() {
+    let (folder, _) = project("languageless", NOTES);
+    shows(
+        &neuron(&[&"build", &folder]),
+        &expect![[r#"
+        exit 3
+        --- stdout
+        --- stderr
+        error: TMP/authoring-languageless/neuron.toml: there is no `language` to build it by
+        help: write for example `language = "rust"`, or build it yourself and give the component with `--component FILE`
+    "#]],
+    );
+    shows(
+        &neuron(&[&"build", &"/nowhere"]),
+        &expect![[r#"
+        exit 3
+        --- stdout
+        --- stderr
+        error: /nowhere: cannot read: No such file or directory (os error 2)
+    "#]],
+    );
+}
+
+#[test]
+fn a_built_file_keeps_its_permissions_and_a_link_to_it_stays_a_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let (folder, file) = project("linked", NOTES);
+    let real = folder.join("real.wasm");
+    fs::write(&real, "").unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::create_dir(folder.join("target")).unwrap();
+    let link = folder.join("target/notes.wasm");
+    symlink(&real, &link).unwrap();
+    let run = neuron(&[&"build", &folder, &"--component", &file]);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    let mode = real.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(Package::read(&fs::read(&real).unwrap()).is_ok());
+}

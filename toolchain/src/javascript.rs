@@ -1,0 +1,118 @@
+//! JavaScript neurons, by componentize-qjs: QuickJS and the modules,
+//! initialised at build time and frozen into one component.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::cache::{self, Scratch};
+use crate::process::{Ended, ask, captured, compile};
+use crate::project::Project;
+use crate::{Error, Language, Say, world};
+
+/// See [`crate::key`]; the tool's folder too.
+pub(crate) const KEY: &str = "componentize-qjs-0.4.5";
+
+const PACKAGE: &str = "componentize-qjs@0.4.5";
+const SCRIPT: &str = "node_modules/componentize-qjs/bin/componentize-qjs";
+const MODULE: &str = "neuron.js";
+const OLDEST_NODE: u32 = 18;
+const INSTALL_LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(300);
+
+pub(crate) fn ensure(say: Say<'_>) -> Result<(), Error> {
+    let tool = tool(say).map_err(give_up)?;
+    say(&format!(
+        "javascript toolchain: {KEY} in {}",
+        tool.display()
+    ));
+    Ok(())
+}
+
+pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
+    project.require(MODULE, Language::JavaScript)?;
+    let tool = tool(say).map_err(give_up)?;
+    let work = Scratch::for_build().map_err(|error| Error::Build(error.to_string()))?;
+    let [wit, app, output] = ["wit", "app", "component.wasm"].map(|name| work.path().join(name));
+    world::write(project, &wit)?;
+    project.copy_source(&app)?;
+    fs::write(app.join("soma-build.js"), facts(project))
+        .map_err(|error| Error::Build(error.to_string()))?;
+
+    let mut command = Command::new("node");
+    command.arg(tool.join(SCRIPT)).arg("--wit").arg(wit);
+    command.args(["--world", world::NAME, "--sync", "--opt-size"]);
+    command.arg("--js").arg(app.join(MODULE));
+    command.arg("--module-root").arg(&app);
+    command.arg("--output").arg(&output);
+    if !project.wasi() {
+        command.arg("--stub-wasi");
+    }
+    say("building with componentize-qjs (about two seconds)");
+    compile(&mut command, LIMIT).map_err(|reason| {
+        let copies = format!("{}/", app.display());
+        Error::Build(reason.replace(&copies, ""))
+    })?;
+    fs::read(&output).map_err(|error| Error::Build(error.to_string()))
+}
+
+/// A module that tells the SDK what it cannot find out before it runs.
+fn facts(project: &Project) -> String {
+    format!("export const WASI = {};\n", project.wasi())
+}
+
+fn tool(say: Say<'_>) -> Result<PathBuf, String> {
+    node()?;
+    if let Some(folder) = cache::installed(KEY) {
+        return Ok(folder);
+    }
+    ask("npm", &["--version"]).map_err(|reason| format!("no npm: {reason}"))?;
+    say(&format!(
+        "installing {PACKAGE} with npm into a folder of its own: QuickJS for WebAssembly\n\
+         (2 packages, 38 MB on disk; some seconds)"
+    ));
+    let start = Instant::now();
+    let folder = cache::install(KEY, |work| {
+        let mut install = Command::new("npm");
+        install.arg("install").arg("--prefix").arg(work);
+        install.args(["--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]);
+        // Otherwise npm looks for a project above the folder where it is started.
+        match captured(install.current_dir(work), INSTALL_LIMIT) {
+            Ended::Well(_) => Ok(()),
+            Ended::Badly(reason) => Err(reason),
+        }
+    })?;
+    say(&format!(
+        "installed in {:.0} s: {}",
+        start.elapsed().as_secs_f64(),
+        folder.display()
+    ));
+    Ok(folder)
+}
+
+fn node() -> Result<(), String> {
+    let version = ask("node", &["--version"]).map_err(|reason| format!("no Node.js: {reason}"))?;
+    let major = version.trim_start_matches('v').split('.').next();
+    match major.and_then(|major| major.parse::<u32>().ok()) {
+        Some(major) if major >= OLDEST_NODE => Ok(()),
+        _ => Err(format!(
+            "Node.js is {version}; {PACKAGE} needs {OLDEST_NODE} or later"
+        )),
+    }
+}
+
+fn give_up(reason: String) -> Error {
+    Error::no_toolchain(
+        Language::JavaScript,
+        "no componentize-qjs",
+        &[("npm", reason)],
+        &[
+            format!(
+                "install Node.js {OLDEST_NODE} or later with npm; \
+                 on Debian and Ubuntu: sudo apt-get install nodejs npm"
+            ),
+            "build the component on a machine that can, and bring the file".to_owned(),
+        ],
+    )
+}

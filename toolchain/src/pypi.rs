@@ -1,0 +1,84 @@
+//! Tools that come as Python packages: pip installs each into a folder of its
+//! own, so nothing of the user's Python changes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::process::{Ended, ask, captured};
+use crate::{Say, cache};
+
+const INSTALL_LIMIT: Duration = Duration::from_secs(1800);
+
+/// A pinned package.
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    /// What it is and what it costs, for whoever waits for it.
+    pub(crate) about: &'static str,
+}
+
+impl Package {
+    /// The folder that it is installed in, if it is.
+    pub(crate) fn installed(&self) -> Option<PathBuf> {
+        cache::installed(&self.folder_name())
+    }
+
+    /// Installs it where it is missing.
+    pub(crate) fn ensure(&self, say: Say<'_>) -> Result<PathBuf, String> {
+        if let Some(folder) = self.installed() {
+            return Ok(folder);
+        }
+        let pip = pip()?;
+        say(&format!(
+            "installing {} {} with pip into a folder of its own: {}",
+            self.name, self.version, self.about
+        ));
+        let start = Instant::now();
+        let folder = cache::install(&self.folder_name(), |work| {
+            let mut install = Command::new(&pip);
+            install.args(["-m", "pip", "install", "--no-input", "--no-deps"]);
+            install.args(["--only-binary", ":all:", "--no-warn-script-location"]);
+            install.arg("--target").arg(work);
+            install.arg(format!("{}=={}", self.name, self.version));
+            // The user's own settings for pip, but those that contradict a folder.
+            install
+                .env("PIP_USER", "0")
+                .env("PIP_REQUIRE_VIRTUALENV", "0")
+                .env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
+            match captured(&mut install, INSTALL_LIMIT) {
+                Ended::Well(_) => Ok(()),
+                Ended::Badly(reason) => Err(reason),
+            }
+        })?;
+        say(&format!(
+            "installed in {:.0} s: {}",
+            start.elapsed().as_secs_f64(),
+            folder.display()
+        ));
+        Ok(folder)
+    }
+
+    fn folder_name(&self) -> String {
+        format!("{}-{}", self.name, self.version)
+    }
+}
+
+/// A Python that has pip.
+fn pip() -> Result<PathBuf, String> {
+    let python = python()?;
+    ask(&python, &["-m", "pip", "--version"])
+        .map_err(|reason| format!("Python has no pip: {reason}"))?;
+    Ok(python)
+}
+
+/// The Python on `PATH`.
+pub(crate) fn python() -> Result<PathBuf, String> {
+    ask("python3", &["--version"])
+        .map(|_| Path::new("python3").to_path_buf())
+        .map_err(|reason| format!("no Python 3: {reason}"))
+}
+
+/// How a person gets what [`Package::ensure`] needs.
+pub(crate) const ADVICE: &str =
+    "install Python 3 with pip; on Debian and Ubuntu: sudo apt-get install python3 python3-pip";

@@ -1,0 +1,109 @@
+//! Python neurons, by componentize-py: CPython, the source and the contract's
+//! bindings, initialised at build time and frozen into one component.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::cache::Scratch;
+use crate::process::compile;
+use crate::project::Project;
+use crate::pypi::{self, Package};
+use crate::{Error, Language, Say, world};
+
+const TOOL: Package = Package {
+    name: "componentize-py",
+    version: "0.25.1",
+    about: "a Python 3.14 for WebAssembly and what joins it with yours\n\
+            (17 MB to download, 47 MB on disk; some seconds)",
+};
+
+/// See [`crate::key`].
+pub(crate) const KEY: &str = "componentize-py-0.25.1";
+
+/// The module that becomes the component; made for each build.
+const MAIN: &str = "soma_main";
+
+/// The SDK comes first: what it replaces in the standard library has to be
+/// there before the author's modules are imported.
+const MAIN_TEXT: &str = "\
+import soma_neuron
+import soma_system
+import neuron
+
+if soma_neuron._handle is None:
+    raise RuntimeError('neuron.py has no neuron: put `@neuron` before its function')
+Handler = soma_neuron.Handler
+soma_system.keep_source(neuron)
+";
+
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Starts the tool without the script that pip wrote for another folder.
+const START: &str = "import sys; from componentize_py import script; sys.exit(script())";
+
+pub(crate) fn ensure(say: Say<'_>) -> Result<(), Error> {
+    let tool = TOOL.ensure(say).map_err(give_up)?;
+    say(&format!("python toolchain: {KEY} in {}", tool.display()));
+    Ok(())
+}
+
+pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
+    project.require("neuron.py", Language::Python)?;
+    let tool = TOOL.ensure(say).map_err(give_up)?;
+    let python = pypi::python().map_err(give_up)?;
+    let work = Scratch::for_build().map_err(|error| Error::Build(error.to_string()))?;
+    let [wit, app, output] = ["wit", "app", "component.wasm"].map(|name| work.path().join(name));
+    world::write(project, &wit)?;
+    project.copy_source(&app)?;
+    fs::write(app.join("soma_build.py"), facts(project))
+        .and_then(|()| fs::write(app.join(MAIN).with_extension("py"), MAIN_TEXT))
+        .map_err(|error| Error::Build(error.to_string()))?;
+
+    let mut command = Command::new(python);
+    command
+        .args(["-c", START, "--quiet", "--wit-path"])
+        .arg(wit);
+    command.args(["--world", world::NAME, "componentize", MAIN]);
+    command.arg("--output").arg(&output);
+    for folder in ["", "sdk", "packages"] {
+        let folder = app.join(folder);
+        if folder.is_dir() {
+            command.arg("--python-path").arg(folder);
+        }
+    }
+    if !project.wasi() {
+        command.arg("--stub-wasi");
+    }
+    command.env("PYTHONPATH", tool).env_remove("VIRTUAL_ENV");
+    say("building with componentize-py (about ten seconds)");
+    compile(&mut command, LIMIT).map_err(|reason| Error::Build(told(&reason, &app)))?;
+    fs::read(&output).map_err(|error| Error::Build(error.to_string()))
+}
+
+/// A module that tells the SDK what it cannot find out before it runs.
+fn facts(project: &Project) -> String {
+    let wasi = if project.wasi() { "True" } else { "False" };
+    format!("WASI = {wasi}\n")
+}
+
+/// What the tool said, with the author's paths in place of its own.
+fn told(reason: &str, app: &Path) -> String {
+    let said = reason.split("\nStack backtrace:").next();
+    let said = said.unwrap_or(reason).trim_end();
+    let copies = format!("{}/", app.display());
+    said.replace(&copies, "").replace("\"/0/", "\"")
+}
+
+fn give_up(reason: String) -> Error {
+    Error::no_toolchain(
+        Language::Python,
+        "no componentize-py",
+        &[("pip", reason)],
+        &[
+            pypi::ADVICE.to_owned(),
+            "build the component on a machine that can, and bring the file".to_owned(),
+        ],
+    )
+}
