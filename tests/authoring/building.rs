@@ -46,14 +46,15 @@ fn a_component_and_its_manifest_become_one_file_that_this_host_can_run() {
         --- stderr
     "#]],
     );
-    let wasm = fs::read(folder.join("notes.wasm")).unwrap();
+    let wasm = fs::read(folder.join("target/notes.wasm")).unwrap();
     let package = Package::read(&wasm).unwrap();
     assert_eq!(package.manifest.unwrap().id, "notes");
     assert!(package.schemas.input.is_some());
     assert_eq!(
         left(&folder),
-        ["bare.wasm", "input.json", "neuron.toml", "notes.wasm"]
+        ["bare.wasm", "input.json", "neuron.toml", "target"]
     );
+    assert_eq!(left(&folder.join("target")), ["notes.wasm"]);
 }
 
 /// Names in a folder, sorted.
@@ -113,7 +114,8 @@ fn everything_that_is_wrong_with_the_manifest_is_told_and_nothing_is_built() {
 #[test]
 fn what_this_host_would_not_run_is_not_written_and_what_was_there_stays() {
     let (folder, file) = project("refused", NOTES);
-    let target = folder.join("notes.wasm");
+    let target = folder.join("target/notes.wasm");
+    fs::create_dir(folder.join("target")).unwrap();
     fs::write(&target, "as it was").unwrap();
     fs::write(
         &file,
@@ -178,7 +180,8 @@ fn a_built_file_keeps_its_permissions_and_a_link_to_it_stays_a_link() {
     let real = folder.join("real.wasm");
     fs::write(&real, "").unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
-    let link = folder.join("notes.wasm");
+    let link = folder.join("target/notes.wasm");
+    fs::create_dir(folder.join("target")).unwrap();
     symlink(&real, &link).unwrap();
     let run = neuron(&[&"build", &folder, &"--component", &file]);
     assert_eq!(run.exit, 0, "{}", run.stderr);

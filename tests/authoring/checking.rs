@@ -289,7 +289,12 @@ fn a_project_is_checked_with_its_manifest_and_what_was_built_of_it() {
         --- stderr
     "#]],
     );
-    fs::write(folder.join("notes.wasm"), packaged(&healthy(&[]), "")).unwrap();
+    fs::create_dir(folder.join("target")).unwrap();
+    fs::write(
+        folder.join("target/notes.wasm"),
+        packaged(&healthy(&[]), ""),
+    )
+    .unwrap();
     shows(
         &neuron(&[&"check", &folder]),
         &expect![[r#"

@@ -25,10 +25,7 @@ random = "seeded"
 log = true
 files = { data = "read", out = "read-write" }
 environment = ["API_BASE"]
-http = [
-  { scheme = "https", host = "api.example.org", methods = ["GET", "POST"] },
-  { scheme = "http", host = "localhost", port = 8080, methods = ["GET"] },
-]
+http = ["GET,POST=https://api.example.org", "http://localhost:8080"]
 
 [limits]
 fuel = 5_000_000

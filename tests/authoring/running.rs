@@ -187,7 +187,7 @@ fn what_a_neuron_asks_for_beyond_the_default_is_refused_with_the_options_that_gr
         log = true
         files = { data = "read", out = "read-write" }
         environment = ["LEVEL"]
-        http = [{ scheme = "https", host = "api.example.org", methods = ["GET", "POST"] }]
+        http = ["GET,POST=https://api.example.org"]
     "#;
     let file = carrying("wasi", "wasi_probe", asks, None);
     run(&file, []).refuses(3, &expect![[r#"

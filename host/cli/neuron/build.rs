@@ -50,6 +50,12 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     })?;
     let findings = check::examine(&whole, true)?;
     refuse(&output, &findings)?;
+    if args.output.is_none()
+        && let Some(folder) = output.parent()
+    {
+        // Whether it is there shows when the file is written.
+        drop(fs::create_dir_all(folder));
+    }
     files::replace(&output, &whole)?;
     out::write(&report(&output, &whole, &schemas, &findings))?;
     Ok(Exit::Ok)

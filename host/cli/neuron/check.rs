@@ -224,10 +224,16 @@ fn look(package: &Package, findings: &mut Findings) {
         ));
         return;
     };
-    let excess = Limits::excess(&manifest.limits).into_iter();
-    findings
-        .reasons
-        .extend(excess.map(|one| Finding::new(one, None)));
+    let beyond = Limits::ceiling().exceeded_by(&manifest.limits);
+    for excess in Limits::default().exceeded_by(&manifest.limits) {
+        if let Some(beyond) = beyond.iter().find(|one| one.limit == excess.limit) {
+            let message = format!("{beyond}, the most that this host gives for a wish");
+            findings.reasons.push(Finding::new(message, None));
+        } else {
+            let message = format!("{excess}: a deployment has to allow it");
+            findings.warnings.push(Finding::new(message, None));
+        }
+    }
     let unused = package.unused().into_iter();
     findings
         .warnings
