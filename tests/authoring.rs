@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "authoring/beginning.rs"]
+mod beginning;
 #[path = "authoring/building.rs"]
 mod building;
 #[path = "authoring/checking.rs"]

@@ -100,23 +100,23 @@ fn orchestration_answers_as_it_did_then() {
     let said = told(json!([
         {"call": {"neuron": "echo", "input": {"n": 1}}},
         {"call": {"capabilities": ["echoing"], "input": {"n": 2}, "finalize": true}},
-        {"call": {"neuron": "nobody"}},
+        {"call": {"neuron": "nobody", "input": {}}},
         {"dispatch": {"neuron": "echo", "input": {"n": 3}}},
         {"next": 0},
         {"wait": {"pathway": 0, "timeout_ms": 10_000}},
-        {"close": 0},
         {"retry": {"neuron": "echo", "input": {"n": 4}, "max_attempts": 2, "timeout_ms": 10_000}},
         {"stop": {"trace": {"pathway": 0}, "rollback": true}},
+        {"close": 0},
     ]));
     expect![[r#"
         {"outcome":{"n":1},"task":"evt_..","trace":"trc_.."}
         {"outcome":{"n":2},"task":"evt_..","trace":"trc_.."}
-        {"error":{"code":"INVALID_REQUEST","message":"invalid request: input must be a JSON object, not null","recoverable":false}}
+        {"error":{"code":"UNROUTABLE","message":"unroutable: no neuron of tenant `acme` is neuron `nobody`; registered: echo, puppet","recoverable":false}}
         {"task":"evt_..","trace":"trc_.."}
         "AGENT_OUTPUT"
         {"n":3}
         {"outcome":{"n":4},"task":"evt_..","trace":"trc_.."}
-        {"error":{"code":"UNKNOWN_STEP","message":"pathway `0`","recoverable":false}}"#]].assert_eq(&shown(&said));
+        [{"cancelled":0,"compensated":0,"kept":[],"node":"acme","rolled_back":true}]"#]].assert_eq(&shown(&said));
 }
 
 /// A line each, without what differs from run to run.

@@ -37,7 +37,7 @@ enum Verb {
     /// Show retry, STOP, rollback, the compose loop and two tenants at work.
     Demo(demo::Args),
     /// Run one task on any neuron component and show reply and cost.
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Say whether a deployment can run, and everything that is wrong with it.
     Check(check::Args),
     /// Run a deployment: tasks as JSON lines in, answers as JSON lines out.

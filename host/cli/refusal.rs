@@ -1,6 +1,18 @@
 //! What can be done about a component that was refused.
 
-use crate::neuron::LoadError;
+use super::Exit;
+use crate::neuron::{CompileError, LoadError};
+
+/// How the command ends: the component is not to blame for what the host lacks.
+pub(super) fn exit(error: &LoadError) -> Exit {
+    match error {
+        LoadError::Sandbox(_)
+        | LoadError::Compile(CompileError::Start { .. } | CompileError::Foreign { .. }) => {
+            Exit::Host
+        }
+        _ => Exit::Input,
+    }
+}
 
 /// A step that may help, whoever loads the component.
 pub(super) fn advice(error: &LoadError) -> Option<String> {

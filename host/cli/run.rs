@@ -314,13 +314,7 @@ fn unreadable(place: &str, error: &io::Error) -> Failed {
 
 /// Why the component does not run here, and what to do about it.
 pub(super) fn refused(path: &Path, error: &LoadError) -> Failed {
-    let exit = match error {
-        LoadError::Sandbox(_)
-        | LoadError::Compile(CompileError::Start { .. } | CompileError::Foreign { .. }) => {
-            Exit::Host
-        }
-        _ => Exit::Input,
-    };
+    let exit = refusal::exit(error);
     let message = match error {
         LoadError::Read { .. } | LoadError::Sandbox(_) => error.to_string(),
         _ => format!("{} was refused: {error}", path.display()),

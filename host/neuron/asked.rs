@@ -125,13 +125,20 @@ impl Grants {
     }
 
     /// What is both granted here and asked for: of a folder the lesser access,
-    /// of requests the rules that are asked for, of time and randomness the
-    /// kind that gives less away.
+    /// of requests the rules that are asked for. Time and randomness are the
+    /// host's only for a neuron that asks for these.
     #[must_use]
     pub fn narrowed(&self, manifest: &Manifest, asked: &[Grant]) -> Self {
+        let requests = &manifest.grants;
         let mut narrow = Self::none()
-            .with_time(self.time())
-            .with_randomness(self.randomness());
+            .with_time(match requests.clock {
+                Some(Time::Wall) => self.time(),
+                _ => Time::Virtual,
+            })
+            .with_randomness(match requests.random {
+                Some(Randomness::System) => self.randomness(),
+                _ => Randomness::Seeded,
+            });
         let mut wasi = None;
         for grant in asked.iter().filter(|grant| self.hold(grant)) {
             match grant {
@@ -153,12 +160,6 @@ impl Grants {
                 }
                 Grant::Http(rule) => wasi.get_or_insert_default().http.push(rule.clone()),
             }
-        }
-        if manifest.grants.clock == Some(Time::Virtual) {
-            narrow = narrow.with_time(Time::Virtual);
-        }
-        if manifest.grants.random == Some(Randomness::Seeded) {
-            narrow = narrow.with_randomness(Randomness::Seeded);
         }
         match wasi {
             Some(wasi) => narrow.with_wasi(wasi),
@@ -286,7 +287,10 @@ mod tests {
         let granted = Grants::default()
             .with(Interface::Orchestration)
             .with_wasi(Wasi::default());
-        assert_eq!(granted.narrowed(&nothing, &[]), Grants::none());
+        let none = Grants::none()
+            .with_time(Time::Virtual)
+            .with_randomness(Randomness::Seeded);
+        assert_eq!(granted.narrowed(&nothing, &[]), none);
         assert_eq!(told(&granted.surplus(&[])), ["`orchestration`", "`wasi`"]);
     }
 }

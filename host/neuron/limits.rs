@@ -49,88 +49,65 @@ impl Limits {
     pub const HANDLES: usize = 10_000;
 }
 
-/// The most that a neuron gets because it wishes so. An operator may allow
-/// more: these are no bounds of the engine's, but of what a stranger decides.
-mod ceiling {
-    use std::time::Duration;
-
-    pub(super) const FUEL: u64 = 1_000_000_000_000;
-    pub(super) const MEMORY_BYTES: usize = super::MAX_MEMORY_BYTES;
-    pub(super) const WALL: Duration = Duration::from_secs(3_600);
-    pub(super) const HOST_CALLS: u64 = 1_000_000_000;
-}
-
-/// A wish that is above what a neuron gets because it wishes so.
+/// A wish that is above a limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it wishes for {wished} of `{limit}`; this host grants a wish up to {most}")]
+#[error("it wishes for {wished} of `{limit}`, more than {most}")]
 pub struct Excess {
     /// The manifest's key.
     pub limit: &'static str,
     wished: String,
-    most: &'static str,
+    most: String,
 }
 
 impl Limits {
-    /// The default limits, with those that a neuron wishes instead: up to 10¹²
-    /// fuel, 256 MiB, an hour, 10⁹ host calls.
-    pub fn wished(wishes: &Wishes) -> Self {
-        let Self {
-            fuel,
-            memory_bytes,
-            wall,
-            host_calls,
-            ..
-        } = Self::default();
-        let memory = wishes.memory.as_ref().map(|size| size.bytes);
-        let timeout = wishes.timeout.as_ref().map(|span| span.duration);
+    /// The most that a neuron can get because it wishes so: 10¹² fuel, 256 MiB,
+    /// an hour, 10⁹ host calls. Not a bound of the engine's but of what a
+    /// stranger decides: an operator may allow more.
+    pub fn ceiling() -> Self {
         Self {
-            fuel: wishes.fuel.unwrap_or(fuel).min(ceiling::FUEL),
-            memory_bytes: memory.unwrap_or(memory_bytes).min(ceiling::MEMORY_BYTES),
-            wall: timeout.unwrap_or(wall).min(ceiling::WALL),
-            host_calls: wishes
-                .host_calls
-                .unwrap_or(host_calls)
-                .min(ceiling::HOST_CALLS),
+            fuel: 1_000_000_000_000,
+            memory_bytes: MAX_MEMORY_BYTES,
+            wall: Duration::from_secs(3_600),
+            host_calls: 1_000_000_000,
             ..Self::default()
         }
     }
 
-    /// The wishes that [`Limits::wished`] cuts down.
-    pub fn excess(wishes: &Wishes) -> Vec<Excess> {
-        let above = |limit, wished: Option<String>, most| {
-            wished.map(|wished| Excess {
-                limit,
-                wished,
-                most,
-            })
+    /// The default limits, with those that a neuron wishes instead, up to the
+    /// ceiling.
+    pub fn wished(wishes: &Wishes) -> Self {
+        let (usual, most) = (Self::default(), Self::ceiling());
+        let memory = wishes.memory.as_ref().map(|size| size.bytes);
+        let wall = wishes.timeout.as_ref().map(|span| span.duration);
+        let calls = wishes.host_calls;
+        Self {
+            fuel: wishes.fuel.unwrap_or(usual.fuel).min(most.fuel),
+            memory_bytes: memory.unwrap_or(usual.memory_bytes).min(most.memory_bytes),
+            wall: wall.unwrap_or(usual.wall).min(most.wall),
+            host_calls: calls.unwrap_or(usual.host_calls).min(most.host_calls),
+            ..usual
+        }
+    }
+
+    /// The wishes that are above these limits.
+    pub fn exceeded_by(&self, wishes: &Wishes) -> Vec<Excess> {
+        let memory = wishes.memory.as_ref();
+        let timeout = wishes.timeout.as_ref();
+        let fuel = wishes.fuel.filter(|fuel| *fuel > self.fuel);
+        let memory = memory.filter(|size| size.bytes > self.memory_bytes);
+        let timeout = timeout.filter(|span| span.duration > self.wall);
+        let calls = wishes.host_calls.filter(|calls| *calls > self.host_calls);
+        let excess = |limit, wished: String, most: String| Excess {
+            limit,
+            wished,
+            most,
         };
-        let Wishes {
-            fuel,
-            memory,
-            timeout,
-            host_calls,
-        } = wishes;
-        let memory = memory
-            .as_ref()
-            .filter(|size| size.bytes > ceiling::MEMORY_BYTES);
-        let timeout = timeout
-            .as_ref()
-            .filter(|span| span.duration > ceiling::WALL);
-        let fuel = fuel.filter(|fuel| *fuel > ceiling::FUEL);
-        let host_calls = host_calls.filter(|calls| *calls > ceiling::HOST_CALLS);
+        let mib = self.memory_bytes >> 20;
         let all = [
-            above(
-                "fuel",
-                fuel.map(|fuel| fuel.to_string()),
-                "1_000_000_000_000",
-            ),
-            above("memory", memory.map(ToString::to_string), "256MiB"),
-            above("timeout", timeout.map(ToString::to_string), "1h"),
-            above(
-                "host-calls",
-                host_calls.map(|calls| calls.to_string()),
-                "1_000_000_000",
-            ),
+            fuel.map(|fuel| excess("fuel", fuel.to_string(), self.fuel.to_string())),
+            memory.map(|size| excess("memory", size.to_string(), format!("{mib}MiB"))),
+            timeout.map(|span| excess("timeout", span.to_string(), format!("{:?}", self.wall))),
+            calls.map(|calls| excess("host-calls", calls.to_string(), self.host_calls.to_string())),
         ];
         all.into_iter().flatten().collect()
     }
@@ -297,38 +274,30 @@ mod tests {
     #[test]
     fn without_wishes_a_neuron_gets_the_default_limits() {
         assert_eq!(Limits::wished(&Wishes::default()), Limits::default());
-        assert_eq!(Limits::excess(&Wishes::default()), []);
+        assert_eq!(Limits::default().exceeded_by(&Wishes::default()), []);
     }
 
     #[test]
     fn a_wish_is_granted_up_to_the_most_and_what_is_above_is_told() {
+        let most = Limits::ceiling();
         let modest = wishes(r#"{"fuel": 5, "memory": "256MiB", "timeout": "1h", "host-calls": 7}"#);
         let limits = Limits::wished(&modest);
         assert_eq!((limits.fuel, limits.host_calls), (5, 7));
         assert_eq!(limits.memory_bytes, 256 << 20);
-        assert_eq!(Limits::excess(&modest), []);
+        assert_eq!(most.exceeded_by(&modest), []);
         let greedy = wishes(
             r#"{"fuel": 9000000000000, "memory": "1GiB", "timeout": "2h", "host-calls": 9000000000}"#,
         );
-        let limits = Limits::wished(&greedy);
+        assert_eq!(Limits::wished(&greedy), most);
+        let told = most.exceeded_by(&greedy);
+        let told: Vec<_> = told.iter().map(ToString::to_string).collect();
         assert_eq!(
-            (limits.fuel, limits.host_calls),
-            (1_000_000_000_000, 1_000_000_000)
-        );
-        assert_eq!(
-            (limits.memory_bytes, limits.wall.as_secs()),
-            (256 << 20, 3_600)
-        );
-        let told = Limits::excess(&greedy)
-            .into_iter()
-            .map(|one| one.to_string());
-        assert_eq!(
-            told.collect::<Vec<_>>(),
+            told,
             [
-                "it wishes for 9000000000000 of `fuel`; this host grants a wish up to 1_000_000_000_000",
-                "it wishes for 1GiB of `memory`; this host grants a wish up to 256MiB",
-                "it wishes for 2h of `timeout`; this host grants a wish up to 1h",
-                "it wishes for 9000000000 of `host-calls`; this host grants a wish up to 1_000_000_000",
+                "it wishes for 9000000000000 of `fuel`, more than 1000000000000",
+                "it wishes for 1GiB of `memory`, more than 256MiB",
+                "it wishes for 2h of `timeout`, more than 3600s",
+                "it wishes for 9000000000 of `host-calls`, more than 1000000000",
             ]
         );
     }

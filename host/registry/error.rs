@@ -21,10 +21,10 @@ pub enum RegistryError {
     },
     /// A push names what does not exist yet.
     #[error("{0} names a manifest by its digest, and a push makes one: name a tag only")]
-    PushByDigest(Reference),
+    PushByDigest(Box<Reference>),
     /// A push in offline mode.
     #[error("{0} cannot be pushed offline")]
-    PushOffline(Reference),
+    PushOffline(Box<Reference>),
     /// Offline mode, and the store does not have it.
     #[error("{wanted} is not in the local store, and offline mode asks no registry")]
     NotStored {
@@ -35,7 +35,7 @@ pub enum RegistryError {
     #[error("{reference} is the component {actual}, but {pinned} is pinned")]
     Pinned {
         /// What was asked for.
-        reference: Reference,
+        reference: Box<Reference>,
         /// Digest that it must have.
         pinned: Digest,
         /// Digest that it has.
@@ -68,7 +68,7 @@ pub enum RegistryError {
     #[error("{reference} {reason}")]
     Unfit {
         /// What was asked for.
-        reference: Reference,
+        reference: Box<Reference>,
         /// In words, to be read behind the reference.
         reason: String,
     },

@@ -116,10 +116,10 @@ impl Registry {
     ) -> Result<Pushed, RegistryError> {
         let component = component.into();
         if self.settings.offline {
-            return Err(RegistryError::PushOffline(to.clone()));
+            return Err(RegistryError::PushOffline(Box::new(to.clone())));
         }
         if to.digest().is_some() {
-            return Err(RegistryError::PushByDigest(to.clone()));
+            return Err(RegistryError::PushByDigest(Box::new(to.clone())));
         }
         let artifact = Artifact::of(&component, annotations)?;
         let session = self.session(to, Purpose::Push)?;
@@ -273,12 +273,12 @@ fn described(
     media_type: Option<&str>,
 ) -> Result<Layer, RegistryError> {
     let layer = artifact::layer(manifest, media_type).map_err(|reason| RegistryError::Unfit {
-        reference: reference.clone(),
+        reference: Box::new(reference.clone()),
         reason,
     })?;
     match pinned {
         Some(pinned) if pinned != layer.digest => Err(RegistryError::Pinned {
-            reference: reference.clone(),
+            reference: Box::new(reference.clone()),
             pinned,
             actual: layer.digest,
         }),

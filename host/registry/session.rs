@@ -341,7 +341,7 @@ impl<'a> Session<'a> {
 
     fn unfit(&self, reason: String) -> RegistryError {
         RegistryError::Unfit {
-            reference: self.reference.clone(),
+            reference: Box::new(self.reference.clone()),
             reason,
         }
     }

@@ -54,6 +54,7 @@ fn a_component_and_its_manifest_become_one_file_that_this_host_can_run() {
         left(&folder),
         ["bare.wasm", "input.json", "neuron.toml", "target"]
     );
+    assert_eq!(left(&folder.join("target")), ["notes.wasm"]);
 }
 
 /// Names in a folder, sorted.

@@ -103,7 +103,7 @@ fn files_environment_and_http_bring_wasi_with_them_and_wasi_brings_no_http() {
     for asks in [
         "[grants]\nfiles = { data = \"read\" }",
         "[grants]\nenvironment = [\"LANG\"]",
-        "[grants]\nhttp = ["GET=https://api.example.org"]",
+        "[grants]\nhttp = [\"GET=https://api.example.org\"]",
     ] {
         assert_eq!(unasked(&package(&imports, asks)), [""; 0], "{asks}");
     }

@@ -61,8 +61,8 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
     let mut several = BTreeSet::new();
     for (folder, packaged) in [
-        (root.to_path_buf(), "soma"),
-        (root.join("plugins"), "soma-neuron"),
+        (root.to_path_buf(), &["soma", "soma-toolchain"][..]),
+        (root.join("plugins"), &["soma-neuron"]),
     ] {
         let packages = packages(&folder)?;
         say(&format!(
@@ -179,18 +179,12 @@ fn versions(packages: &[Package], several: &mut BTreeSet<String>) -> Vec<String>
     wrong
 }
 
-/// Cargo compares the lock file with the registry when it makes a package,
+/// Cargo compares the lock file with the registry when it makes packages,
 /// and warns of versions that were withdrawn.
-fn yanked(folder: &Path, package: &str, target: &Path) -> anyhow::Result<Vec<String>> {
+fn yanked(folder: &Path, packages: &[&str], target: &Path) -> anyhow::Result<Vec<String>> {
     let mut cargo = process::cargo(folder);
-    cargo.args([
-        "package",
-        "--no-verify",
-        "--allow-dirty",
-        "--locked",
-        "--package",
-        package,
-    ]);
+    cargo.args(["package", "--no-verify", "--allow-dirty", "--locked"]);
+    cargo.args(packages.iter().flat_map(|package| ["--package", *package]));
     cargo.arg("--target-dir").arg(target);
     let told = output(&mut cargo)?;
     let warnings = String::from_utf8_lossy(&told.stderr);

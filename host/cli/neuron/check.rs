@@ -198,7 +198,9 @@ pub(super) fn examine(bytes: &[u8], compile: bool) -> Result<Findings, Failed> {
         let loaded = start::small_host()?.load(bytes, &Grants::offered(), Metering::Fuel);
         match loaded {
             Ok(_) => {}
-            Err(error @ LoadError::Sandbox(_)) => return Err(Failed::new(Exit::Host, error)),
+            Err(error) if refusal::exit(&error) == Exit::Host => {
+                return Err(Failed::new(Exit::Host, error));
+            }
             Err(error) => findings.reasons.push(of_refusal(&error)),
         }
     }
@@ -224,10 +226,16 @@ fn look(package: &Package, findings: &mut Findings) {
         ));
         return;
     };
-    let excess = Limits::excess(&manifest.limits).into_iter();
-    findings
-        .reasons
-        .extend(excess.map(|one| Finding::new(one, None)));
+    let beyond = Limits::ceiling().exceeded_by(&manifest.limits);
+    for excess in Limits::default().exceeded_by(&manifest.limits) {
+        if let Some(beyond) = beyond.iter().find(|one| one.limit == excess.limit) {
+            let message = format!("{beyond}, the most that this host gives for a wish");
+            findings.reasons.push(Finding::new(message, None));
+        } else {
+            let message = format!("{excess}: a deployment has to allow it");
+            findings.warnings.push(Finding::new(message, None));
+        }
+    }
     let unused = package.unused().into_iter();
     findings
         .warnings

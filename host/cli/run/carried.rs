@@ -82,8 +82,8 @@ impl Carried {
         let Some(manifest) = self.manifest() else {
             return Limits::default();
         };
-        for excess in Limits::excess(&manifest.limits) {
-            tracing::warn!("{excess}");
+        for excess in Limits::ceiling().exceeded_by(&manifest.limits) {
+            tracing::warn!("{excess}, which it gets unless an option allows more");
         }
         Limits::wished(&manifest.limits)
     }

@@ -35,7 +35,7 @@ pub(super) struct Line {
 /// What a line asks for.
 #[derive(Debug)]
 pub(super) enum Request {
-    Task(Dispatch, Option<Span>),
+    Task(Box<Dispatch>, Option<Span>),
     Open,
     Commit(TraceId),
     Stop {
@@ -75,7 +75,7 @@ impl Line {
             if let Some(id) = &self.trace {
                 task = task.on_trace(trace(id)?);
             }
-            found.push(Request::Task(task, self.timeout));
+            found.push(Request::Task(Box::new(task), self.timeout));
         }
         if self.open {
             found.push(Request::Open);

@@ -114,7 +114,7 @@ impl Server {
         match line.request()? {
             Request::Task(task, timeout) => {
                 let timeout = timeout.map_or(Duration::MAX, |span| span.duration);
-                run(tenant()?, task, timeout).await
+                run(tenant()?, *task, timeout).await
             }
             Request::Open => {
                 let trace = tenant()?.open_trace();

@@ -289,8 +289,12 @@ fn read_type(
                 count!(tally, types, "types", core_types(&ty), offset)?;
             }
             0x01 => read_type(reader, depth, tally)?,
-            0x02 => drop(reader.read::<ComponentAlias<'_>>()?),
-            0x03 if first == COMPONENT_TYPE => drop(reader.read::<ComponentImport<'_>>()?),
+            0x02 => {
+                reader.read::<ComponentAlias<'_>>()?;
+            }
+            0x03 if first == COMPONENT_TYPE => {
+                reader.read::<ComponentImport<'_>>()?;
+            }
             0x04 => {
                 reader.read::<ComponentExternName<'_>>()?;
                 reader.read::<ComponentTypeRef>()?;
