@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     engram::Engram,
     neuron::{Limits, Plugin},
-    package::{Misfit, Package, Schema},
+    package::{Package, Schema},
     signal::{Directed, SignalType},
 };
 
@@ -257,9 +257,7 @@ impl Neuron {
 
     /// Why it cannot take this input, in words.
     pub(super) fn unfit(&self, input: &Value) -> Option<String> {
-        let misfits = self.input.as_ref()?.misfits(input);
-        let words: Vec<_> = misfits.iter().map(Misfit::to_string).collect();
-        (!words.is_empty()).then(|| words.join("; "))
+        self.input.as_ref()?.unfit(input)
     }
 
     fn can(&self, required: &[Arc<str>]) -> bool {

@@ -111,6 +111,13 @@ impl Schema {
         misfits.sort_by(|one, other| one.pointer.cmp(&other.pointer));
         misfits
     }
+
+    /// The same in words; `None` if it fits.
+    pub fn unfit(&self, value: &Value) -> Option<String> {
+        let misfits = self.misfits(value);
+        let words: Vec<_> = misfits.iter().map(Misfit::to_string).collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
 }
 
 fn told(error: &jsonschema::ValidationError<'_>) -> Misfit {

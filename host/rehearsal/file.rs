@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::{
     case::{Case, Failing, Fault, TaskAnswer},
     compare::{self, REST},
-    scene::signal_type,
     text,
 };
 use crate::{
@@ -216,8 +215,8 @@ impl Wrong<'_> {
             self.tell(&keys, "`route` is of an `output`, which is missing");
         }
         for (place, signal) in answer.signals.iter().enumerate() {
-            let kind = signal_type(signal.kind);
-            if let Err(error) = Payload::from_object(kind, signal.payload.clone()) {
+            let payload = Payload::from_object(signal.kind.into(), signal.payload.clone());
+            if let Err(error) = payload {
                 let place = place.to_string();
                 let keys = [list, number, "signals", place.as_str(), "payload"];
                 self.tell(&keys, error);

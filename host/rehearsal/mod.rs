@@ -23,7 +23,9 @@ mod text;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 
+use self::stage::{Scene, Stage};
 pub use self::{
     case::{
         Case, Clarification, Ending, EngramKind, EngramScene, Expectation, ExpectedCall,
@@ -35,11 +37,12 @@ pub use self::{
     run::{Run, Verdict},
 };
 use crate::{
+    clock::VirtualClock,
     neuron::{
-        Ended, Grants, LoadError, Metering, Plugin, Sandbox, Surroundings, TaskControl, TaskInput,
-        environment::Ungoverned,
+        End, Ended, Grants, LoadError, Metering, Plugin, Sandbox, Surroundings, TaskControl,
+        TaskInput, Usage, environment::Ungoverned,
     },
-    package::{Manifest, Package, PackageError, Problems},
+    package::{Manifest, Package, PackageError, Problems, Schema},
 };
 
 /// A component to be rehearsed.
@@ -48,6 +51,8 @@ pub struct Rehearsal {
     wasm: Vec<u8>,
     neuron: Arc<str>,
     manifest: Option<Manifest>,
+    /// What its input must be.
+    input: Option<Schema>,
     /// Under the grants of the cases so far. Held by the one run that there is
     /// at a time: a guest that waited for another's turn on a CPU would look
     /// like one that waits for time to pass.
@@ -73,16 +78,16 @@ pub enum RehearsalError {
 
 impl Rehearsal {
     /// Takes a component. Its manifest, if it carries one, gives its id, what
-    /// it is granted, its engrams and its limits; without one its id is `name`
+    /// it is granted, what its input must be, its engrams and its limits; without one its id is `name`
     /// and all of it is as a host has it for a neuron that it knows nothing of.
     ///
     /// # Errors
     /// When the manifest cannot be read.
     pub fn new(sandbox: Sandbox, name: &str, wasm: Vec<u8>) -> Result<Self, PackageError> {
-        let manifest = match Package::read(&wasm) {
-            Ok(package) => package.manifest,
+        let (manifest, input) = match Package::read(&wasm) {
+            Ok(package) => (package.manifest, package.input),
             // The sandbox has better words for what is no component.
-            Err(PackageError::NotComponent(_)) => None,
+            Err(PackageError::NotComponent(_)) => (None, None),
             Err(error) => return Err(error),
         };
         let id = manifest.as_ref().map_or(name, |manifest| &manifest.id);
@@ -90,6 +95,7 @@ impl Rehearsal {
             sandbox,
             neuron: id.into(),
             manifest,
+            input,
             wasm,
             plugins: Mutex::default(),
         })
@@ -118,8 +124,35 @@ impl Rehearsal {
             Err(error) => return Err(error.into()),
         };
         let (scene, hand) = scene::build(case, &self.neuron, manifest)?;
-        let limits = scene::limits(manifest, &case.case);
-        let stage = Arc::new(stage::Stage(Arc::clone(&scene)));
+        let ended = match self.unfit(case) {
+            Some(words) => Ended {
+                result: Err(End::InvalidInput(words)),
+                usage: Usage::default(),
+            },
+            None => self.perform(&plugin, case, &scene, &hand),
+        };
+        let contents = drive::drive(&hand, async {
+            if scene.faults.rolls_back() {
+                scene.roll_back().await;
+            }
+            run::contents(&scene).await
+        });
+        Ok(Run::of(ended, contents, &scene))
+    }
+
+    /// Why a host does not give the neuron this input.
+    fn unfit(&self, case: &CaseFile) -> Option<String> {
+        let input = Value::Object(case.case.input.clone());
+        self.input.as_ref()?.unfit(&input)
+    }
+
+    fn perform(
+        &self,
+        plugin: &Plugin,
+        case: &CaseFile,
+        scene: &Arc<Scene>,
+        hand: &VirtualClock,
+    ) -> Ended {
         let control = TaskControl::new();
         let task = TaskInput {
             id: &scene.task,
@@ -130,19 +163,12 @@ impl Rehearsal {
             context: &case.case.context,
         };
         let surroundings = Surroundings {
-            environment: stage,
+            environment: Arc::new(Stage(Arc::clone(scene))),
             governor: Arc::new(Ungoverned),
-            limits: &limits,
+            limits: &scene::limits(self.manifest.as_ref(), &case.case),
             control: &control,
         };
-        let ended: Ended = drive::drive(&hand, self.sandbox.run(&plugin, task, surroundings));
-        let contents = drive::drive(&hand, async {
-            if scene.faults.rolls_back() {
-                scene.roll_back().await;
-            }
-            run::contents(&scene).await
-        });
-        Ok(Run::of(ended, contents, &scene))
+        drive::drive(hand, self.sandbox.run(plugin, task, surroundings))
     }
 
     fn plugin(&self, plugins: &mut Plugins, grants: Grants) -> Result<Arc<Plugin>, LoadError> {

@@ -14,7 +14,6 @@ use serde_json::Value;
 use super::{
     case::{Failing, TaskAnswer},
     faults::Failed,
-    scene::signal_type,
     stage::Scene,
 };
 use crate::{
@@ -292,7 +291,7 @@ impl Child {
         let from = from.map(Directed::to);
         for signal in &scripted.signals {
             // Those that are none were refused with the file.
-            let payload = Payload::from_object(signal_type(signal.kind), signal.payload.clone());
+            let payload = Payload::from_object(signal.kind.into(), signal.payload.clone());
             if let Ok(payload) = payload {
                 let signal = self.signal(from.clone(), payload);
                 self.signals.push_back(signal);

@@ -19,7 +19,6 @@ use crate::{
     },
     neuron::{Folder, Grants, Interface, Limits, Wasi},
     package::{Binding, BindingAccess, Emission, FileAccess, Manifest, Problem, Problems},
-    signal::SignalType,
 };
 
 /// Ids and the neuron's own randomness do not depend on each other.
@@ -38,19 +37,6 @@ const EMISSIONS: [Emission; 7] = [
     Emission::Critique,
     Emission::Audit,
 ];
-
-/// The type of a signal on the wire.
-pub(super) fn signal_type(emission: Emission) -> SignalType {
-    match emission {
-        Emission::Plan => SignalType::Plan,
-        Emission::MemoryAppend => SignalType::MemoryAppend,
-        Emission::Escalation => SignalType::Escalation,
-        Emission::Consensus => SignalType::Consensus,
-        Emission::ContextSync => SignalType::ContextSync,
-        Emission::Critique => SignalType::Critique,
-        Emission::Audit => SignalType::Audit,
-    }
-}
 
 /// What the neuron may import: what it asks for, as the case changes it.
 pub(super) fn grants(manifest: Option<&Manifest>, file: &CaseFile) -> Grants {
@@ -110,20 +96,19 @@ fn reached(file: &CaseFile) -> Wasi {
 /// The limits of the task: those that the neuron wishes, as the case changes
 /// them.
 pub(super) fn limits(manifest: Option<&Manifest>, case: &Case) -> Limits {
-    let mut limits = Limits::default();
-    let wishes = manifest.map(|manifest| manifest.limits.clone());
-    let wishes = wishes.unwrap_or_default();
+    let wished = |manifest: &Manifest| Limits::wished(&manifest.limits);
+    let mut limits = manifest.map_or_else(Limits::default, wished);
     let changes = &case.limits;
-    if let Some(fuel) = changes.fuel.or(wishes.fuel) {
+    if let Some(fuel) = changes.fuel {
         limits.fuel = fuel;
     }
-    if let Some(memory) = changes.memory.as_ref().or(wishes.memory.as_ref()) {
+    if let Some(memory) = &changes.memory {
         limits.memory_bytes = memory.bytes;
     }
-    if let Some(timeout) = changes.timeout.as_ref().or(wishes.timeout.as_ref()) {
+    if let Some(timeout) = &changes.timeout {
         limits.wall = timeout.duration;
     }
-    if let Some(calls) = changes.host_calls.or(wishes.host_calls) {
+    if let Some(calls) = changes.host_calls {
         limits.host_calls = calls;
     }
     for fuel in case.faults.iter().filter_map(|fault| fault.fuel) {
@@ -168,10 +153,7 @@ pub(super) fn build(
         random: Random::seeded(case.random),
         ids,
         bindings,
-        emits: emits
-            .iter()
-            .map(|emission| signal_type(*emission))
-            .collect(),
+        emits: emits.iter().map(|emission| (*emission).into()).collect(),
         faults: Faults::new(&case.faults),
         answers: Answers::new(case.orchestration.clone()),
         notes: Mutex::new(Notes::default()),

@@ -327,3 +327,27 @@ fn a_manifest_gives_id_grants_engrams_and_limits() {
                                      granted; grant `log` or build it without"}})
     );
 }
+
+#[test]
+fn input_that_does_not_fit_the_neurons_schema_never_reaches_it() {
+    use soma::package::{Document, Schemas, embed};
+
+    let manifest = "id = \"doll\"\nversion = \"1.0.0\"\n";
+    let manifest = Document::parse(Path::new("neuron.toml"), manifest.to_owned());
+    let schemas = Schemas {
+        input: Some(json!({"type": "object", "required": ["greeting"]})),
+        output: None,
+    };
+    let wasm = fs::read(common::component("echo")).unwrap();
+    let wasm = embed(&wasm, &manifest.unwrap().typed().unwrap(), &schemas).unwrap();
+    let echo = Rehearsal::new(sandbox(), "echo", wasm).unwrap();
+    let reply = |text: &str| got(&echo.run(&case_of_text(text).unwrap()).unwrap())["reply"].clone();
+    assert_eq!(
+        reply(r#"{"input": {"greeting": 1}}"#),
+        json!({"output": {"greeting": 1}})
+    );
+    let end = reply(r#"{"input": {}}"#)["end"].clone();
+    assert_eq!(end["code"], json!("INVALID_INPUT"));
+    let message = end["message"].as_str().unwrap();
+    assert!(message.contains("greeting"), "{message}");
+}
