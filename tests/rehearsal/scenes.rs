@@ -332,7 +332,7 @@ fn a_manifest_gives_id_grants_engrams_and_limits() {
 fn input_that_does_not_fit_the_neurons_schema_never_reaches_it() {
     use soma::package::{Document, Schemas, embed};
 
-    let manifest = "id = \"doll\"\nversion = \"1.0.0\"\n";
+    let manifest = "id = \"doll\"\nversion = \"1.0.0\"\n[grants]\nlog = true\n";
     let manifest = Document::parse(Path::new("neuron.toml"), manifest.to_owned());
     let schemas = Schemas {
         input: Some(json!({"type": "object", "required": ["greeting"]})),
