@@ -71,7 +71,10 @@ fn a_name_or_a_language_that_makes_no_sense_is_told() {
         assert_eq!(run.exit, 2);
         run.stderr.lines().next().unwrap().to_owned()
     };
-    expect!["error: invalid value 'my notes' for '<NAME>': use 1 to 64 letters, digits, `-` or `_`"].assert_eq(&told(&[&"new", &"--lang", &"c", &"my notes"]));
+    expect![
+        "error: invalid value 'my notes' for '<NAME>': use 1 to 64 letters, digits, `-` or `_`"
+    ]
+    .assert_eq(&told(&[&"new", &"--lang", &"c", &"my notes"]));
     expect!["error: invalid value 'cobol' for '--lang <LANGUAGE>': `cobol` is no language here; there are rust, python, javascript, c and go"].assert_eq(&told(&[&"new", &"--lang", &"cobol", &"notes"]));
 }
 
