@@ -4,7 +4,11 @@
 //! a deployment that starts holds no surprise for a neuron. A grant that
 //! nothing asks for gives nothing, and is told.
 
-use std::{collections::BTreeMap, env, path::Path};
+use std::{
+    collections::BTreeMap,
+    env::{self, VarError},
+    path::Path,
+};
 
 use super::file;
 use crate::{
@@ -78,12 +82,16 @@ pub(super) fn resolve(
         granted.orchestration,
     );
     look.flag("log", "to write log lines", asked.log, granted.log);
-    // Whatever needs WASI brings it along.
+    // What is reached through WASI brings it along.
+    let variable =
+        |name| granted.environment.contains_key(name) || granted.pass_environment.contains(name);
     let wasi = granted.wasi
-        || !granted.files.is_empty()
-        || !granted.http.is_empty()
-        || !granted.environment.is_empty()
-        || !granted.pass_environment.is_empty();
+        || asked
+            .files
+            .keys()
+            .any(|name| granted.files.contains_key(name))
+        || asked.environment.iter().any(variable)
+        || (!asked.http.is_empty() && !granted.http.is_empty());
     look.flag("wasi", "for WASI", asked.wasi, wasi);
     look.level(
         "clock",
@@ -242,6 +250,13 @@ impl Look<'_> {
         {
             self.unasked("environment", Some(name));
         }
+        for name in granted
+            .pass_environment
+            .iter()
+            .filter(|name| !asked.contains(name))
+        {
+            self.unasked("pass-environment", Some(name));
+        }
     }
 
     fn http(&mut self, asked: &[HttpRule], granted: &[HttpRule]) {
@@ -299,7 +314,15 @@ impl Resolved {
                 Some(value) => value.clone(),
                 None => env::var(name).map_err(|error| Mismatch {
                     keys: vec!["grants".to_owned(), "pass-environment".to_owned()],
-                    message: format!("the host's own variable `{name}` cannot be passed: {error}"),
+                    message: match error {
+                        VarError::NotPresent => {
+                            format!("the host's own variable `{name}` is not set")
+                        }
+                        // Its value may be a secret.
+                        VarError::NotUnicode(_) => {
+                            format!("the host's own variable `{name}` is not UTF-8")
+                        }
+                    },
                     help: None,
                 })?,
             };

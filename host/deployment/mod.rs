@@ -67,6 +67,8 @@ pub struct Running {
     neurons: BTreeMap<(String, String), Arc<Ready>>,
     engrams: BTreeMap<(String, String), file::Engram>,
     quotas: BTreeMap<String, file::Quotas>,
+    /// Of the host, and whether it is offline; none before the first start.
+    host: Option<(file::HostTable, bool)>,
 }
 
 impl Running {

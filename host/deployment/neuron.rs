@@ -14,7 +14,9 @@ use crate::{
     engram::Engram,
     neuron::{Grants, Limits, LoadError, Metering, Plugin},
     orchestration::{Access, Neuron},
-    package::{BindingAccess, Digest, Document, Manifest, Package, Policy, Problem, Trust},
+    package::{
+        BindingAccess, Digest, Document, Manifest, Package, Policy, Problem, SignatureError, Trust,
+    },
     signal::SignalType,
 };
 
@@ -94,10 +96,11 @@ impl Asked<'_> {
         let signed_by = match trust.check(&package) {
             Ok(keys) => keys,
             Err(error) => {
-                let problem = self.problem(&["source"], error);
-                match trust.policy {
-                    Policy::Require => wrong.push(problem),
-                    Policy::Warn | Policy::Off => warnings.push(problem),
+                let problem = self.problem(&["source"], &error);
+                // A file that was changed is worse than one that nobody signed.
+                match (trust.policy, &error) {
+                    (Policy::Require, _) | (_, SignatureError::Bad(_)) => wrong.push(problem),
+                    _ => warnings.push(problem),
                 }
                 Vec::new()
             }

@@ -22,6 +22,14 @@ pub(super) fn check_change(
     wrong: &mut Vec<Problem>,
 ) {
     const RESTART: &str = "this cannot change while it runs; start anew to change it";
+    if let Some((host, offline)) = &running.host {
+        if *host != file.host {
+            wrong.push(document.key_problem(&["host"], RESTART));
+        }
+        if *offline != file.policy.offline {
+            wrong.push(document.problem(&["policy", "offline"], RESTART));
+        }
+    }
     for tenant in running.quotas.keys() {
         if !file.tenants.contains_key(tenant) {
             let message = format!("tenant `{tenant}` is gone, but it runs; start anew without it");
@@ -97,6 +105,7 @@ pub(super) fn change(
         }
     }
     running.neurons = now;
+    running.host = Some((file.host.clone(), file.policy.offline));
     Ok(changes)
 }
 

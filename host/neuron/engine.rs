@@ -75,11 +75,14 @@ pub(super) fn max_instances() -> u32 {
 /// Builds an engine with room for `instances` live guests.
 pub(super) fn build(metering: Metering, instances: u32) -> wasmtime::Result<Engine> {
     let mut pool = PoolingAllocationConfig::new();
+    // What an ordinary neuron takes, and in a small pool room for a few of the
+    // largest, such as an interpreter.
+    let room = |each: u32, most: u32| instances.saturating_mul(each).max(4 * most);
     pool.total_component_instances(instances)
         .total_stacks(instances)
-        .total_memories(instances.saturating_mul(2))
-        .total_core_instances(instances.saturating_mul(8))
-        .total_tables(instances.saturating_mul(4))
+        .total_memories(room(2, Limits::MEMORIES))
+        .total_core_instances(room(8, Limits::CORE_INSTANCES))
+        .total_tables(room(4, Limits::TABLES))
         .max_memory_size(MAX_MEMORY_BYTES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_core_instances_per_component(Limits::CORE_INSTANCES)

@@ -55,11 +55,31 @@ impl fmt::Display for Problem {
         if let Some(Place { line, column }) = self.place {
             write!(f, "{line}:{column}:")?;
         }
-        write!(f, " {}", self.message)?;
-        match &self.help {
-            Some(help) => write!(f, "\n  {}", help.replace('\n', "\n  ")),
-            None => Ok(()),
+        write!(f, " {}", Plain(&self.message))?;
+        let mut help = self.help.iter().flat_map(|help| help.lines());
+        help.try_for_each(|line| write!(f, "\n  {}", Plain(line)))
+    }
+}
+
+/// Shows a stranger's text on one line: what would move the cursor, change
+/// colours or turn the direction of writing is shown as an escape.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a>(pub &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            let hidden = matches!(
+                c,
+                '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            );
+            if c.is_control() || hidden {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                write!(f, "{c}")?;
+            }
         }
+        Ok(())
     }
 }
 

@@ -80,6 +80,15 @@ const IMPORTS: u8 = 10;
 const EXPORTS: u8 = 11;
 
 impl Names {
+    /// Most imports, and most exports: each is held and told of. What is beyond
+    /// is not read, and refuses the component.
+    const MOST: usize = 1_000;
+
+    /// Whether there are more than may be.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.imports.len() > Self::MOST || self.exports.len() > Self::MOST
+    }
+
     /// Reads what a top-level section adds, if it is one of imports or exports.
     pub(super) fn read(
         &mut self,
@@ -91,11 +100,17 @@ impl Names {
         match section {
             IMPORTS => {
                 for import in ComponentImportSectionReader::new(reader)? {
+                    if self.imports.len() > Self::MOST {
+                        break;
+                    }
                     self.imports.push(import?.name.name.to_owned());
                 }
             }
             EXPORTS => {
                 for export in ComponentExportSectionReader::new(reader)? {
+                    if self.exports.len() > Self::MOST {
+                        break;
+                    }
                     self.exports.push(export?.name.name.to_owned());
                 }
             }

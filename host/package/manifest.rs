@@ -338,6 +338,14 @@ pub fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(legal)
 }
 
+/// Whether a text can be the name of an environment variable.
+fn is_variable(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (1..=256).contains(&text.len())
+        && text.chars().all(legal)
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
 impl Manifest {
     /// Name of the file.
     pub const FILE: &str = "neuron.toml";
@@ -381,6 +389,15 @@ impl Manifest {
         }
         for name in self.engrams.keys().filter(|name| !is_name(name)) {
             wrong.push(told(&["engrams", name], no_name(name)));
+        }
+        for (index, name) in self.grants.environment.iter().enumerate() {
+            if !is_variable(name) {
+                let message = format!(
+                    "{name:?} cannot be the name of a variable: use letters, digits and `_`"
+                );
+                let index = index.to_string();
+                wrong.push(told(&["grants", "environment", &index], message));
+            }
         }
         for name in self.grants.files.keys().filter(|name| !is_name(name)) {
             wrong.push(told(&["grants", "files", name], no_name(name)));

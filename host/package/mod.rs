@@ -19,7 +19,7 @@ mod structure;
 
 pub use self::{
     digest::{Digest, InvalidDigest},
-    document::{Document, Place, Problem, Problems, schema_of},
+    document::{Document, Place, Plain, Problem, Problems, schema_of},
     http::{HttpRule, HttpScheme, InvalidHttpRule},
     interface::{CONTRACT, CONTRACT_VERSION, ContractVersion, InterfaceName, Names},
     manifest::{

@@ -33,6 +33,11 @@ const FORMAT: u32 = 1;
 /// Most bytes of a manifest with its schemas.
 const MAX_MANIFEST_BYTES: usize = 1 << 20;
 
+/// Most sections of the outermost component, and signatures among them: they
+/// are held and verified before anything else about the file is known.
+const MAX_SECTIONS: usize = 20_000;
+const MAX_SIGNATURES: usize = 16;
+
 /// Length of a component's preamble.
 const PREAMBLE: usize = 8;
 
@@ -170,6 +175,11 @@ fn sections(wasm: &[u8]) -> Result<Vec<Section<'_>>, PackageError> {
         } else {
             None
         };
+        if sections.len() == MAX_SECTIONS {
+            return Err(PackageError::NotComponent(format!(
+                "it has more than {MAX_SECTIONS} sections"
+            )));
+        }
         sections.push(Section {
             id,
             body,
@@ -194,10 +204,14 @@ impl Package {
             (name, section.range.clone())
         }))?;
         let customs = || sections.iter().filter_map(|section| section.custom);
-        let signatures = customs()
+        let signatures: Vec<_> = customs()
             .filter(|(name, _)| *name == signature::SECTION)
+            .take(MAX_SIGNATURES + 1)
             .map(|(_, bytes)| Signature::read(bytes))
             .collect::<Result<_, _>>()?;
+        if signatures.len() > MAX_SIGNATURES {
+            return Err(SignatureError::TooMany(MAX_SIGNATURES).into());
+        }
         let mut manifests = customs().filter(|(name, _)| *name == MANIFEST);
         let embedded = manifests
             .next()
@@ -218,6 +232,10 @@ impl Package {
             names
                 .read(*id, body, range.end - body.len())
                 .map_err(|error| PackageError::NotComponent(error.to_string()))?;
+        }
+        if names.are_too_many() {
+            let words = "it has more imports or exports than any neuron needs";
+            return Err(PackageError::NotComponent(words.to_owned()));
         }
         Ok(Self {
             digest: Digest::of(wasm),

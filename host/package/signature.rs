@@ -47,6 +47,9 @@ pub enum SignatureError {
     /// The section is not what it should be.
     #[error("its signature cannot be read: {0}")]
     Unreadable(String),
+    /// More than anybody needs, each of which would cost a verification.
+    #[error("it has more than {0} signatures")]
+    TooMany(usize),
     /// The bytes are not those that were signed.
     #[error(
         "its signature by the key {0} does not fit its bytes: it was changed after it was signed"

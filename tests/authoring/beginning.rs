@@ -31,7 +31,18 @@ fn the_next_commands_are_those_of_the_new_project() {
     let place = folder("new-next").join("notes");
     shows(
         &neuron(&[&"new", &"--lang", &"c", &"notes", &"--path", &place]),
-        &expect![[""]],
+        &expect![[r#"
+            exit 0
+            --- stdout
+            TMP/authoring-new-next/notes: a neuron in c
+
+            next
+              cd TMP/authoring-new-next/notes
+              soma neuron build
+              soma neuron test
+              soma run target/notes.wasm --input '{"note": "A saga undoes what it did.", "about": "saga"}'
+            --- stderr
+        "#]],
     );
 }
 
@@ -41,7 +52,13 @@ fn nothing_is_ever_written_over() {
     fs::write(place.join("mine"), "mine").unwrap();
     shows(
         &neuron(&[&"new", &"--lang", &"c", &"notes", &"--path", &place]),
-        &expect![[""]],
+        &expect![[r#"
+            exit 3
+            --- stdout
+            --- stderr
+            error: TMP/authoring-new-taken is there already
+            help: choose another name, or another folder with `--path`
+        "#]],
     );
     let left: Vec<_> = fs::read_dir(&place).unwrap().collect();
     assert_eq!(left.len(), 1);
@@ -54,8 +71,11 @@ fn a_name_or_a_language_that_makes_no_sense_is_told() {
         assert_eq!(run.exit, 2);
         run.stderr.lines().next().unwrap().to_owned()
     };
-    expect![[""]].assert_eq(&told(&[&"new", &"--lang", &"c", &"my notes"]));
-    expect![[""]].assert_eq(&told(&[&"new", &"--lang", &"cobol", &"notes"]));
+    expect![
+        "error: invalid value 'my notes' for '<NAME>': use 1 to 64 letters, digits, `-` or `_`"
+    ]
+    .assert_eq(&told(&[&"new", &"--lang", &"c", &"my notes"]));
+    expect!["error: invalid value 'cobol' for '--lang <LANGUAGE>': `cobol` is no language here; there are rust, python, javascript, c and go"].assert_eq(&told(&[&"new", &"--lang", &"cobol", &"notes"]));
 }
 
 /// The other languages are built and run by their own tests.

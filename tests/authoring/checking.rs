@@ -76,23 +76,23 @@ fn every_reason_against_a_component_is_told_at_once() {
     shows(
         &check("hopeless", &hopeless(), &[]),
         &expect![[r#"
-        exit 3
-        --- stdout
-        TMP/hopeless.wasm: this host cannot run it, for 9 reasons
-        - the component was built for soma:neuron@0.2.0 (its `soma:neuron/engram@0.2.0`), this host offers 0.1.0; rebuild it against a 0.1.x contract up to 0.1.0
-        - the component was built for soma:neuron@0.1.7 (its `soma:neuron/clock@0.1.7`), this host offers 0.1.0; rebuild it against a 0.1.x contract up to 0.1.0
-        - the component imports `soma:neuron/shell@0.1.0`, which this host does not offer
-        - the component imports `acme:shell/run@1.0.0`, which this host does not offer
-        - the component imports `print`, which this host does not offer
-        - the component exports no `soma:neuron/handler@0.1.0`: it is no neuron
-          build it with the `soma-neuron` crate or from wit/ (docs/neurons.md)
-        - it asks for more than it says: it imports `soma:neuron/log@0.1.0`, which its manifest does not ask for
-          write `log = true` under `[grants]` into its neuron.toml, or build it without that import
-        - it wishes for 2GiB of `memory`; this host grants a wish up to 256MiB
-        - it wishes for 2h of `timeout`; this host grants a wish up to 1h
-        warning: its manifest asks for `grants.orchestration`, for which it imports nothing
-        --- stderr
-    "#]],
+            exit 3
+            --- stdout
+            TMP/hopeless.wasm: this host cannot run it, for 9 reasons
+            - the component was built for soma:neuron@0.2.0 (its `soma:neuron/engram@0.2.0`), this host offers 0.1.0; rebuild it against a 0.1.x contract up to 0.1.0
+            - the component was built for soma:neuron@0.1.7 (its `soma:neuron/clock@0.1.7`), this host offers 0.1.0; rebuild it against a 0.1.x contract up to 0.1.0
+            - the component imports `soma:neuron/shell@0.1.0`, which this host does not offer
+            - the component imports `acme:shell/run@1.0.0`, which this host does not offer
+            - the component imports `print`, which this host does not offer
+            - the component exports no `soma:neuron/handler@0.1.0`: it is no neuron
+              build it with the `soma-neuron` crate or from wit/ (docs/neurons.md)
+            - it asks for more than it says: it imports `soma:neuron/log@0.1.0`, which its manifest does not ask for
+              write `log = true` under `[grants]` into its neuron.toml, or build it without that import
+            - it wishes for 2GiB of `memory`, more than 256MiB, the most that this host gives for a wish
+            - it wishes for 2h of `timeout`, more than 3600s, the most that this host gives for a wish
+            warning: its manifest asks for `grants.orchestration`, for which it imports nothing
+            --- stderr
+        "#]],
     );
     let told = check("hopeless", &hopeless(), &["--json"]).json();
     assert_eq!(

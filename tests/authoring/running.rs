@@ -169,7 +169,7 @@ fn the_limits_are_those_that_are_wished_for_unless_the_command_line_says_otherwi
     let file = carrying("greedy", "hostile/spin", wishes, None);
     let told = run(&file, ["--timeout", "30s"]);
     expect![[r#"
-         WARN soma::cli::run::carried: it wishes for 2GiB of `memory`; this host grants a wish up to 256MiB
+         WARN soma::cli::run::carried: it wishes for 2GiB of `memory`, more than 256MiB, which it gets unless an option allows more
         error: NEURON_OUT_OF_FUEL: the neuron used up its 5000000 units of fuel; raise the fuel limit if the work is legitimate
         help: allow more with `--fuel`
     "#]].assert_eq(&told.stderr);

@@ -158,6 +158,18 @@ fn what_only_a_new_start_can_change_is_refused_in_words() {
     expect![[r#"
         soma.toml:3:23: tenants.acme.engrams.memory: this cannot change while it runs; start anew to change it
         soma.toml:7:15: tenants.acme.quotas: this cannot change while it runs; start anew to change it"#]].assert_eq(&site.shown(&told));
+    site.write(
+        &format!("policy.offline = true\nhost.workers = 1\n{TABLE}").replacen(
+            "policy.signatures = \"off\"\n",
+            "",
+            1,
+        ),
+    );
+    let told = site.apply(&host, &mut running).unwrap_err().to_string();
+    expect![[r#"
+        soma.toml:1:18: policy.offline: this cannot change while it runs; start anew to change it
+        soma.toml:2:1: host: this cannot change while it runs; start anew to change it"#]]
+    .assert_eq(&site.shown(&told));
     site.write("[tenants.other]\n");
     let told = site.apply(&host, &mut running).unwrap_err().to_string();
     expect!["soma.toml:1:2: tenants: tenant `acme` is gone, but it runs; start anew without it"]

@@ -317,5 +317,5 @@ fn a_variable_of_the_hosts_own_is_passed_by_name_and_told_when_it_is_not_there()
         "[tenants.acme.neurons.echo]\nsource = \"echo.wasm\"\n\
          grants.log = true\ngrants.pass-environment = [\"SOMA_NOT_SET\"]\n",
     );
-    site.told(&expect!["soma.toml:4:27: tenants.acme.neurons.echo.grants.pass-environment: the host's own variable `SOMA_NOT_SET` cannot be passed: environment variable not found"]);
+    site.told(&expect!["soma.toml:4:27: tenants.acme.neurons.echo.grants.pass-environment: the host's own variable `SOMA_NOT_SET` is not set"]);
 }

@@ -78,6 +78,22 @@ fn what_has_the_right_form_and_still_makes_no_sense_has_a_place_too() {
 }
 
 #[test]
+fn what_a_manifest_says_cannot_pose_as_lines_of_ours() {
+    told(
+        r#"id = "a"
+version = "1.0.0"
+[grants]
+environment = ["X = 1\norchestration = true\n#"]
+[engrams."b\u001b[2K\nerror: none"]
+access = "read"
+"#,
+        &expect![[r#"
+            neuron.toml:4:16: grants.environment.0: "X = 1\norchestration = true\n#" cannot be the name of a variable: use letters, digits and `_`
+            neuron.toml:5:1: engrams."b\u{1b}[2K\nerror: none": "b\u{1b}[2K\nerror: none" cannot be a name: use 1 to 64 letters, digits, `-` or `_`"#]],
+    );
+}
+
+#[test]
 fn what_is_missing_is_named() {
     told(
         "",

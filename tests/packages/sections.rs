@@ -139,3 +139,24 @@ fn a_file_that_is_cut_off_or_something_else_is_refused() {
         "this is not a WebAssembly component: it is a core module"
     );
 }
+
+#[test]
+fn a_file_of_nothing_but_sections_or_names_is_refused_before_they_are_held() {
+    let mut wasm = component();
+    for _ in 0..30_000 {
+        // An empty section of core instances.
+        wasm.extend([2, 1, 0]);
+    }
+    assert_eq!(
+        refused(&wasm),
+        "this is not a WebAssembly component: it has more than 20000 sections"
+    );
+    let imports: String = (0..2_000)
+        .map(|number| format!("(import \"a{number}\" (instance))"))
+        .collect();
+    let wasm = wat::parse_str(format!("(component {imports})")).unwrap();
+    assert_eq!(
+        refused(&wasm),
+        "this is not a WebAssembly component: it has more imports or exports than any neuron needs"
+    );
+}

@@ -115,6 +115,20 @@ fn nothing_may_follow_a_signature_but_another_one() {
 }
 
 #[test]
+fn more_signatures_than_anybody_needs_are_refused_before_one_is_verified() {
+    let (private, _) = keys("many");
+    let mut wasm = packaged();
+    for _ in 0..17 {
+        wasm = match sign(&wasm, &private) {
+            Ok(signed) => signed,
+            Err(error) => panic!("{error}"),
+        };
+    }
+    let told = Package::read(&wasm).unwrap_err().to_string();
+    assert_eq!(told, "it has more than 16 signatures");
+}
+
+#[test]
 fn a_bad_signature_beside_a_good_one_is_told() {
     let (one, first) = keys("good");
     let (two, _) = keys("bad");

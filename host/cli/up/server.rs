@@ -123,8 +123,9 @@ impl Server {
                 Ok(json!({"trace_id": id.to_string()}))
             }
             Request::Commit(trace) => {
+                let tenant = tenant()?;
                 let held = self.open.lock().remove(&trace);
-                let committed = tenant()?.commit_trace(&trace).await;
+                let committed = tenant.commit_trace(&trace).await;
                 drop(held);
                 Ok(json!({"committed": committed}))
             }
@@ -133,12 +134,13 @@ impl Server {
                 rollback,
                 reason,
             } => {
+                let tenant = tenant()?;
                 let held = self.open.lock().remove(&trace);
                 let options = StopOptions {
                     rollback,
                     reason: reason.map(Arc::from),
                 };
-                let stopped = tenant()?.stop_trace(&trace, options).await;
+                let stopped = tenant.stop_trace(&trace, options).await;
                 drop(held);
                 Ok(json!({"stopped": stopped.iter().map(|one| json!({
                     "node": &*one.node,
