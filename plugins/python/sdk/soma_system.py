@@ -202,13 +202,12 @@ def _seeding(function, draws=True):
         if _live and not _seeded:
             _seeded = True
             if draws:
-                random._inst.seed(need("random").u64())
+                random._inst.seed(int.from_bytes(os.urandom(8)))
         return function(*given, **options)
 
     return seeded
 
 
-if asked("random") or not WASI:
-    for _name, _function in list(vars(random).items()):
-        if getattr(_function, "__self__", None) is random._inst:
-            setattr(random, _name, _seeding(_function, draws=_name not in ("seed", "setstate")))
+for _name, _function in list(vars(random).items()):
+    if getattr(_function, "__self__", None) is random._inst:
+        setattr(random, _name, _seeding(_function, draws=_name not in ("seed", "setstate")))
