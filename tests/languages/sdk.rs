@@ -250,3 +250,18 @@ fn what_a_program_prints_is_logged_line_by_line() {
         });
     }
 }
+
+#[test]
+fn a_failed_assertion_in_c_is_told_with_its_place() {
+    let host = host();
+    let tenant = tenant(&host, "acme");
+    tenant.register(Neuron::new("puppet", plugin(&host, C.puppet)));
+    run(&host, async move {
+        let steps = json!([{"assert": 1}]);
+        let answer = ask(&tenant, Dispatch::to_neuron("puppet").input(told(steps))).await;
+        let error = error(&answer);
+        assert_eq!(error.code, "NEURON_PANIC");
+        let place = "the neuron panicked: assertion failed: told == NULL (neuron.c:";
+        assert!(error.message.starts_with(place), "{}", error.message);
+    });
+}

@@ -62,8 +62,8 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let mut command = compiler.command();
     command.current_dir(&project.folder);
     command.args(["-std=gnu11", "-Os", "-Wall", "-Wextra", "-I.", "-Isdk"]);
-    // Zig would take `assert` out of optimised code.
-    command.arg("-UNDEBUG");
+    // Zig would take `assert` out of optimised code. The SDK answers it.
+    command.args(["-UNDEBUG", "-D__assert_fail=soma_assert_fail"]);
     for interface in project.interfaces() {
         command.arg(format!("-DSOMA_{}=1", interface.to_uppercase()));
     }

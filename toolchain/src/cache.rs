@@ -34,19 +34,38 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     place.is_dir().then_some(place)
 }
 
+/// The tool's folder, which `make` fills where the tool is missing.
+///
+/// # Errors
+///
+/// What `make` says, or the file system.
+pub fn install_once(
+    name: &str,
+    make: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    installed(name).map_or_else(|| install(name, make), Ok)
+}
+
 /// Lets `make` fill an empty folder, which then becomes the tool's own. What an
 /// interrupted set-up left behind is removed.
 pub(crate) fn install(
     name: &str,
     make: impl FnOnce(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, String> {
-    let folder = folder()?;
+    install_in(&folder()?, name, make)
+}
+
+fn install_in(
+    folder: &Path,
+    name: &str,
+    make: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
     let told = |what: &Path, error: io::Error| format!("{}: {error}", what.display());
-    fs::create_dir_all(&folder).map_err(|error| told(&folder, error))?;
-    sweep(&folder);
+    fs::create_dir_all(folder).map_err(|error| told(folder, error))?;
+    sweep(folder);
     let place = folder.join(name);
     let work = Scratch::new(folder.join(format!("{UNFINISHED}{name}-{}", std::process::id())))
-        .map_err(|error| told(&folder, error))?;
+        .map_err(|error| told(folder, error))?;
     make(work.path())?;
     match fs::rename(work.path(), &place) {
         Ok(()) => Ok(place),
@@ -118,5 +137,64 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed is only space in a cache folder.
         drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    #[test]
+    fn a_tool_is_there_as_a_whole_or_not_at_all() {
+        let work = Scratch::for_build().unwrap();
+        let folder = work.path().join("toolchains");
+        let cut_short = install_in(&folder, "tool-1", |place| {
+            fs::write(place.join("half"), "").unwrap();
+            Err("the line broke".to_owned())
+        });
+        assert_eq!(cut_short.unwrap_err(), "the line broke");
+        assert!(names(&folder).is_empty());
+        let place = install_in(&folder, "tool-1", |place| {
+            // Nothing is seen under the tool's name before it is whole.
+            assert!(!folder.join("tool-1").exists());
+            fs::write(place.join("whole"), "").unwrap();
+            Ok(())
+        });
+        assert_eq!(place.unwrap(), folder.join("tool-1"));
+        assert_eq!(names(&folder), ["tool-1"]);
+        assert_eq!(names(&folder.join("tool-1")), ["whole"]);
+    }
+
+    #[test]
+    fn what_a_killed_set_up_left_is_swept_away_and_a_running_one_is_not() {
+        let work = Scratch::for_build().unwrap();
+        // The greatest id that Linux gives is 2^22.
+        for process in [4_194_305, std::process::id()] {
+            fs::create_dir(work.path().join(format!("{UNFINISHED}tool-1-{process}"))).unwrap();
+        }
+        fs::create_dir(work.path().join("tool-0")).unwrap();
+        sweep(work.path());
+        let mut left = names(work.path());
+        left.sort();
+        let running = format!("{UNFINISHED}tool-1-{}", std::process::id());
+        assert_eq!(left, [running.as_str(), "tool-0"]);
+    }
+
+    #[test]
+    fn a_file_is_replaced_in_one_step_and_nothing_is_left_beside_it() {
+        let work = Scratch::for_build().unwrap();
+        let place = work.path().join("new/component.wasm");
+        replace(&place, b"one").unwrap();
+        replace(&place, b"two").unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"two");
+        assert_eq!(names(&work.path().join("new")), ["component.wasm"]);
     }
 }

@@ -103,10 +103,19 @@ fn find(say: Say<'_>) -> Result<Compiler, Error> {
         })
 }
 
+/// See [`crate::gofmt`].
+pub(crate) fn gofmt(say: Say<'_>) -> Result<PathBuf, Error> {
+    Ok(find(say)?.program.with_file_name(name("gofmt")))
+}
+
 fn program(folder: &Path) -> PathBuf {
-    let mut name = OsString::from("go");
+    folder.join("go/bin").join(name("go"))
+}
+
+fn name(program: &str) -> OsString {
+    let mut name = OsString::from(program);
     name.push(env::consts::EXE_SUFFIX);
-    folder.join("go/bin").join(name)
+    name
 }
 
 fn present_version() -> Result<(), String> {

@@ -35,11 +35,11 @@ pub mod rust;
 mod template;
 mod world;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};
-pub use template::{TemplateFile, template};
+pub use template::{TemplateFile, contract_digest, template};
 
 /// Takes one or more lines about what is going on, for a person.
 pub type Say<'a> = &'a dyn Fn(&str);
@@ -81,6 +81,15 @@ pub fn build(language: Language, project: &Path, output: &Path, say: Say<'_>) ->
     }?;
     cache::replace(output, &component)
         .map_err(|error| Error::Build(format!("cannot write {}: {error}", output.display())))
+}
+
+/// The formatter of Go, of the Go that neurons are built with.
+///
+/// # Errors
+///
+/// As [`ensure`].
+pub fn gofmt(say: Say<'_>) -> Result<PathBuf, Error> {
+    go::gofmt(say)
 }
 
 /// Names the tools that [`build`] uses for this language: what is built with

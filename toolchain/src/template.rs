@@ -5,6 +5,8 @@
 //! `plugins/` and `wit/`; `tests` below checks that no file of theirs is missing
 //! here.
 
+use sha2::{Digest, Sha256};
+
 use crate::Language;
 
 /// A file of a new project.
@@ -47,7 +49,8 @@ const GO: Files = files!("templates/go":
 );
 
 const RUST_SDK: Files = files!("plugins/sdk":
-    "Cargo.toml", "README.md", "src/allocator.rs", "src/bindings.rs", "src/clock.rs",
+    "Cargo.toml", "README.md", "src/allocator.rs", "src/bindings.rs", "src/bindings/generated.rs",
+    "src/clock.rs",
     "src/engram.rs", "src/engram/error.rs", "src/guest.rs", "src/lib.rs", "src/log.rs",
     "src/orchestration.rs", "src/random.rs", "src/reply.rs", "src/retry.rs", "src/synapse.rs",
     "src/task.rs",
@@ -125,6 +128,20 @@ pub fn template(language: Language, id: &str) -> Vec<TemplateFile> {
         }));
     }
     files
+}
+
+/// The SHA-256 of the contract, in hexadecimal digits: what bindings were
+/// generated from.
+pub fn contract_digest() -> String {
+    let mut hash = Sha256::new();
+    for (name, text) in CONTRACT {
+        hash.update(name);
+        hash.update([0]);
+        hash.update(text);
+        hash.update([0]);
+    }
+    let digest = hash.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A cargo package cannot have all the names that a neuron can.
@@ -214,6 +231,15 @@ mod tests {
             let embedded: Vec<_> = files.iter().map(|(name, _)| *name).collect();
             assert_eq!(embedded, there, "of {folder}");
         }
+    }
+
+    #[test]
+    fn the_bindings_that_sdks_carry_are_those_of_this_contract() {
+        assert_eq!(
+            contract_digest(),
+            include_str!("../../plugins/contract.sha256").trim(),
+            "wit/ has changed since the bindings were generated: run `cargo xtask bindings`"
+        );
     }
 
     #[test]

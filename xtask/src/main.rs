@@ -3,6 +3,7 @@
 //! Everything here is plumbing around cargo. It must never know what a neuron
 //! or the host does; it only builds and starts them.
 
+mod bindings;
 mod neurons;
 mod policy;
 mod polyglot;
@@ -36,6 +37,8 @@ Commands:
                      templates/: target/neurons/<name>.wasm, those in other
                      languages <language>_<name>.wasm and, for the components
                      that misbehave on purpose, hostile/<name>.wasm
+  bindings           Generate the bindings that the SDKs of Rust, C and Go carry
+                     from wit/, after a change of it
   policy             Check sources, licences and versions of all dependencies
   setup              Only make sure that guests can be built on this machine
   help, --help, -h   This text
@@ -133,6 +136,10 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
             none_of(rest, "neurons")?;
             neurons::build(&root, Wanted::All)
         }
+        Some("bindings") => {
+            none_of(rest, "bindings")?;
+            bindings::generate(&root)
+        }
         Some("policy") => {
             none_of(rest, "policy")?;
             Ok(policy::check(&root)?)
@@ -142,7 +149,7 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
             Ok(soma_toolchain::ensure(Language::Rust, &say)?)
         }
         _ => Err(Failure::Usage(format!(
-            "unknown command `{}`: commands are demo, test, neurons, policy, setup and help",
+            "unknown command `{}`: commands are demo, test, neurons, bindings, policy, setup and help",
             command.to_string_lossy()
         ))),
     }

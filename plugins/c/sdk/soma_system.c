@@ -59,9 +59,10 @@ _Noreturn void soma_panic(soma_text message, const char *file, int line) {
   __builtin_trap();
 }
 
-// What `assert` calls.
-_Noreturn void __assert_fail(const char *expression, const char *file, int line, const char *function);
-_Noreturn void __assert_fail(const char *expression, const char *file, int line, const char *function) {
+// What `assert` calls: the build gives `__assert_fail` this name, because the C
+// library has one of its own.
+_Noreturn void soma_assert_fail(const char *expression, const char *file, int line, const char *function);
+_Noreturn void soma_assert_fail(const char *expression, const char *file, int line, const char *function) {
   (void)function;
   soma_buffer message = {0};
   soma_put(&message, SOMA_TEXT("assertion failed: "));

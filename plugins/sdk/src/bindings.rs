@@ -1,4 +1,4 @@
-//! The contract as Rust code, generated from `wit/`.
+//! The contract as Rust code, generated from `wit/` by `cargo xtask bindings`.
 //!
 //! Whatever a neuron does not call vanishes when the component is linked, so
 //! one world with everything in it serves all neurons.
@@ -8,12 +8,11 @@
     unreachable_pub,
     unsafe_code,
     clippy::all,
+    clippy::pedantic,
     clippy::restriction
 )]
 
-wit_bindgen::generate!({
-    path: "../../wit",
-    world: "orchestrator",
-    pub_export_macro: true,
-    default_bindings_module: "soma_neuron::bindings",
-});
+#[rustfmt::skip]
+mod generated;
+
+pub use generated::*;
