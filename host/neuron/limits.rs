@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{engine::MAX_MEMORY_BYTES, environment::Governor};
+use crate::package::Extent;
 use crate::package::Wishes;
 
 /// The budget of one task.
@@ -112,6 +113,13 @@ impl Limits {
         all.into_iter().flatten().collect()
     }
 }
+
+// What a component may consist of, a slot of the pool has room for.
+const _: () = assert!(
+    Limits::CORE_INSTANCES as u64 == Extent::MOST.core_instances
+        && Limits::MEMORIES as u64 == Extent::MOST.memories
+        && Limits::TABLES as u64 == Extent::MOST.tables
+);
 
 impl Default for Limits {
     /// 10¹⁰ fuel (about 2 s), 64 MiB, 20 000 table elements, 30 s, 10⁶ host

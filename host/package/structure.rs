@@ -65,8 +65,9 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// What a host takes at most: several times what the largest components
-    /// known have, which hold the interpreters of Python and JavaScript.
+    /// What a host takes at most: at least twice what the largest components
+    /// known have, which hold the interpreters of Python and JavaScript, but for
+    /// what a slot of the engine's pool has room for.
     pub const MOST: Self = Self {
         bytes: 64 << 20,
         custom_bytes: 32 << 20,
