@@ -461,7 +461,7 @@ fn soma_run_refuses_a_bomb_and_says_what_would_allow_it() {
             .arg("run")
             .arg(&path)
             .args(["--compile-cpu", "1s"])
-            .env("XDG_CACHE_HOME", folder.join("compiler-run"))
+            .env("XDG_CACHE_HOME", &cache)
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(3));
