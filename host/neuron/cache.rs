@@ -30,8 +30,8 @@ pub(super) struct CodeCache {
     most_bytes: u64,
 }
 
-/// Version of what a file and its tag are; a change of either is a miss, not a
-/// mismatch.
+/// Version of what a file and its tag are, and of what a component had to pass
+/// to be here; a change is a miss, not a mismatch.
 const FORMAT: u32 = 3;
 
 /// Bytes of the directory's secret.

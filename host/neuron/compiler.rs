@@ -224,10 +224,11 @@ fn answer_of(ended: Ended, limits: &CompilerLimits) -> Result<Vec<u8>, LoadError
     Err(CompileError::Crashed(how).into())
 }
 
-/// What a process says for which memory cannot be had: when it allocates, when
-/// it maps, when it starts a thread.
-const OUT_OF_MEMORY: [&str; 3] = [
+/// What a process says for which memory cannot be had: Rust's and the engine's
+/// allocations, maps, and new threads.
+const OUT_OF_MEMORY: [&str; 4] = [
     "memory allocation of",
+    "out of memory",
     "Cannot allocate memory",
     "ThreadPoolBuildError",
 ];

@@ -209,7 +209,9 @@ impl Plugin {
             source,
         };
         let file = std::fs::File::open(path).map_err(unreadable)?;
-        let mut bytes = Vec::new();
+        let size = file.metadata().map_err(unreadable)?.len();
+        let room = usize::try_from(size.min(Self::MAX_BYTES)).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(room + 1);
         // Bounded by what is read, whatever the file says of its size.
         file.take(Self::MAX_BYTES + 1)
             .read_to_end(&mut bytes)
