@@ -450,6 +450,7 @@ fn the_host_serves_while_something_is_compiled() {
 #[test]
 fn soma_run_refuses_a_bomb_and_says_what_would_allow_it() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let unknown = fresh_directory("compiler-run");
     let mut told = String::new();
     for (name, wasm) in [
         ("locals", tangled(10_000, 1)),
@@ -461,7 +462,7 @@ fn soma_run_refuses_a_bomb_and_says_what_would_allow_it() {
             .arg("run")
             .arg(&path)
             .args(["--compile-cpu", "1s"])
-            .env("XDG_CACHE_HOME", &cache)
+            .env("XDG_CACHE_HOME", &unknown)
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(3));
