@@ -16,23 +16,31 @@ use serde_json::{Value, json};
 use soma::{
     Host,
     engram::VectorEngram,
-    flow::{Cause, Flow, Lifecycle, OnFailure, Placement, Run, RunOptions},
+    flow::{
+        Cause, Contract, Dag, EventKind, Flow, Lifecycle, Nodes, OnFailure, Run, RunOptions,
+        document::Single,
+    },
     orchestration::{Access, Dispatch, DispatchError, Neuron, StopOptions, Target, TenantHandle},
     signal::{Object, Payload, SignalType},
 };
 
+/// The flow of one document whose nodes are neurons.
+fn flow(dag: Dag) -> Flow {
+    Flow::new(&[dag], &Nodes::new().or_any_neuron()).unwrap()
+}
+
 /// One or more placements of the puppet, each going `on` to the next; the last
 /// one ends with `success`.
 fn chain(placements: &[&str]) -> Flow {
-    let mut flow = Flow::builder("chain");
+    let mut dag = Dag::builder("chain", "1");
     for (place, name) in placements.iter().enumerate() {
-        let placement = Placement::new(*name, Target::neuron("puppet"));
-        flow = flow.place(match placements.get(place + 1) {
+        let placement = Single::new(*name, "puppet");
+        dag = dag.place(match placements.get(place + 1) {
             Some(next) => placement.route("on", *next),
             None => placement.end("success"),
         });
     }
-    flow.build().unwrap()
+    flow(dag.build())
 }
 
 fn object(value: Value) -> Object {
@@ -52,11 +60,11 @@ fn go_on(steps: Value) -> Value {
     json!({"output": {"value": {"do": steps}, "route": "on"}})
 }
 
-/// Placement, route and attempt of each step.
+/// Placement, route and pass of each step.
 fn steps(run: &Run) -> Vec<(&str, Option<&str>, u32)> {
     let steps = run.executed.iter();
     steps
-        .map(|step| (&*step.placement, step.route.as_deref(), step.attempt))
+        .map(|step| (&*step.placement, step.route.as_deref(), step.pass))
         .collect()
 }
 
@@ -87,17 +95,22 @@ fn library(host: &Host) -> TenantHandle {
     tenant
 }
 
+/// The reference's document (dagonizer, section 3.1), as it is shipped.
 fn compose_loop() -> Flow {
-    Flow::builder("compose-retry-loop")
-        .place(Placement::new("compose", Target::neuron("composer")).route("drafted", "validate"))
-        .place(
-            Placement::new("validate", Target::neuron("validator"))
-                .end("approved")
-                .route("retry", "compose")
-                .end("exhausted"),
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flows/compose-retry-loop.json");
+    let dag: Dag = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let nodes = Nodes::new()
+        .neuron(
+            "compose-response",
+            Target::neuron("composer"),
+            Contract::routes(["drafted"]),
         )
-        .build()
-        .unwrap()
+        .neuron(
+            "validate-response",
+            Target::neuron("validator"),
+            Contract::routes(["approved", "retry", "exhausted"]),
+        );
+    Flow::new(&[dag], &nodes).unwrap()
 }
 
 fn compose(host: &Host, style: &str) -> Run {
@@ -124,12 +137,12 @@ fn a_draft_that_is_mended_is_approved_on_a_later_attempt() {
     assert_eq!(
         steps(&run),
         [
-            ("compose", Some("drafted"), 1),
-            ("validate", Some("retry"), 1),
-            ("compose", Some("drafted"), 2),
-            ("validate", Some("retry"), 2),
-            ("compose", Some("drafted"), 3),
-            ("validate", Some("approved"), 3),
+            ("crl-compose-response", Some("drafted"), 1),
+            ("crl-validate-response", Some("retry"), 1),
+            ("crl-compose-response", Some("drafted"), 2),
+            ("crl-validate-response", Some("retry"), 2),
+            ("crl-compose-response", Some("drafted"), 3),
+            ("crl-validate-response", Some("approved"), 3),
         ]
     );
     assert_eq!(run.state["approved"], json!(true));
@@ -151,7 +164,7 @@ fn drafts_that_never_pass_end_exhausted_with_the_last_one_as_best_effort() {
     assert_eq!(run.lifecycle(), Lifecycle::Completed);
     assert_eq!(
         steps(&run).last(),
-        Some(&("validate", Some("exhausted"), 3))
+        Some(&("crl-validate-response", Some("exhausted"), 3))
     );
     assert_eq!(run.executed.len(), 6);
     assert_eq!(run.state["approved"], json!(false));
@@ -165,14 +178,9 @@ fn drafts_that_never_pass_end_exhausted_with_the_last_one_as_best_effort() {
 fn a_route_that_is_not_wired_fails_the_run_with_its_cause() {
     let host = host();
     let stage = Stage::new(&host, "t");
-    let flow = Flow::builder("gaps")
-        .place(
-            Placement::new("only", Target::neuron("puppet"))
-                .end("approved")
-                .end("exhausted"),
-        )
-        .build()
-        .unwrap();
+    let only = Single::new("only", "puppet");
+    let dag = Dag::builder("gaps", "1").place(only.end("approved").end("exhausted"));
+    let flow = flow(dag.build());
     let sideways = json!([append("x"), {"output": {"value": {"done": 1}, "route": "sideways"}}]);
     run(&host, async move {
         let run = flow
@@ -306,21 +314,17 @@ fn the_keys_of_an_output_replace_those_of_the_state() {
         before.insert("nested".to_owned(), json!({"old": 1}));
         before.insert("gone".to_owned(), json!("there"));
         before.insert("kept".to_owned(), json!([1, 2]));
-        let mut execution =
-            chain(&["first", "second"]).start(&stage.tenant, before, RunOptions::default());
-        let step = execution.step().await.unwrap();
-        assert_eq!(
-            (&*step.placement, step.route.as_deref()),
-            ("first", Some("on"))
-        );
-        let between = execution.state();
-        assert_eq!(between["nested"], json!({"new": 1}), "top-level keys only");
-        assert_eq!(between["gone"], Value::Null);
-        assert_eq!(between["kept"], json!([1, 2]));
-        assert!(execution.step().await.is_some());
-        assert!(execution.step().await.is_none(), "it has ended");
-        let run = execution.finish().await;
+        let run = chain(&["first", "second"])
+            .run(&stage.tenant, before, RunOptions::default())
+            .await;
         assert_eq!(run.error, None);
+        assert_eq!(
+            run.state["nested"],
+            json!({"new": 1}),
+            "top-level keys only"
+        );
+        assert_eq!(run.state["gone"], Value::Null);
+        assert_eq!(run.state["kept"], json!([1, 2]));
         assert_eq!(run.state["last"], json!(true));
     });
 }
@@ -350,14 +354,9 @@ fn every_step_is_a_task_on_the_runs_trace_that_follows_from_the_reply_before() {
 fn a_loop_without_an_end_meets_the_step_limit() {
     let host = host();
     let stage = Stage::new(&host, "t");
-    let flow = Flow::builder("treadmill")
-        .place(
-            Placement::new("run", Target::neuron("puppet"))
-                .route("again", "run")
-                .end("enough"),
-        )
-        .build()
-        .unwrap();
+    let lap = Single::new("run", "puppet").route("again", "run");
+    let dag = Dag::builder("treadmill", "1").place(lap.end("enough"));
+    let flow = flow(dag.build());
     run(&host, async move {
         let options = RunOptions {
             max_steps: 5,
@@ -368,7 +367,7 @@ fn a_loop_without_an_end_meets_the_step_limit() {
         assert_eq!(run.error, Some(Cause::StepLimit(5)));
         assert_eq!(run.lifecycle(), Lifecycle::Failed);
         assert_eq!(run.executed.len(), 5);
-        assert_eq!(run.executed[4].attempt, 5);
+        assert_eq!(run.executed[4].pass, 5);
         assert_eq!(run.stopped[0].compensated, 5);
         assert_eq!(contents(&stage.memory).await, [] as [Value; 0]);
     });
@@ -431,7 +430,7 @@ fn a_run_whose_trace_is_stopped_is_cancelled() {
                 placement: "only".into(),
             })
         );
-        assert_eq!(steps(&run), [("only", None, 1)]);
+        assert!(run.executed.is_empty(), "it has not come to an end");
         assert_eq!(acks[0].compensated, 1);
         assert_eq!(contents(&stage.memory).await, [] as [Value; 0]);
     });
@@ -445,7 +444,11 @@ fn a_trace_that_is_stopped_between_two_steps_takes_no_further_step() {
         let first = json!([append("one"), go_on(json!([append("two")]))]);
         let mut execution =
             chain(&["first", "second"]).start(&stage.tenant, state(first), RunOptions::default());
-        execution.step().await.unwrap();
+        while let Some(event) = execution.next().await {
+            if matches!(event.kind, EventKind::NodeEnded { .. }) {
+                break;
+            }
+        }
         let trace = execution.trace_id().clone();
         stage
             .tenant
@@ -482,43 +485,28 @@ fn a_run_that_is_dropped_is_stopped_and_undone() {
 }
 
 #[test]
-fn a_step_that_is_not_waited_for_abandons_the_run() {
+fn a_wait_for_an_event_that_is_dropped_loses_nothing() {
     let host = host();
     let stage = Stage::new(&host, "t");
     run(&host, async move {
-        let script = json!([append("x"), wait_at_gate()]);
+        let script = json!([append("x"), wait_at_gate(), {"output": {"value": {}}}]);
         let mut execution =
             chain(&["only"]).start(&stage.tenant, state(script), RunOptions::default());
+        let read = async {
+            while let Some(event) = execution.next().await {
+                drop(event);
+            }
+        };
         tokio::select! {
             biased;
-            _ = execution.step() => panic!("it ended"),
+            () = read => panic!("it ended"),
             () = stage.gate.arrived(1) => {}
         }
-        assert!(execution.step().await.is_none(), "it is not run twice");
+        stage.gate.open();
         let run = execution.finish().await;
-        assert_eq!(run.error, Some(Cause::Abandoned("only".into())));
-        assert_eq!(run.lifecycle(), Lifecycle::Cancelled);
-        assert_eq!(run.stopped[0].cancelled, 1);
-        assert_eq!(stage.gate.inside(), 0);
-        assert_eq!(contents(&stage.memory).await, [] as [Value; 0]);
-    });
-}
-
-#[test]
-fn a_neuron_that_asks_back_fails_the_run() {
-    let host = host();
-    let stage = Stage::new(&host, "t");
-    run(&host, async move {
-        let script = json!([{"clarify": {"question": "which one?"}}]);
-        let run = chain(&["only"])
-            .run(&stage.tenant, state(script), RunOptions::default())
-            .await;
-        let cause = run.error.unwrap();
-        assert_eq!(cause.lifecycle(), Lifecycle::Failed);
-        assert_eq!(
-            cause.to_string(),
-            "placement `only` asked back with a CLARIFICATION, which nobody in a flow can answer"
-        );
+        assert_eq!(run.error, None);
+        assert_eq!(steps(&run), [("only", Some("success"), 1)]);
+        assert_eq!(contents(&stage.memory).await, [json!("x")]);
     });
 }
 
@@ -526,10 +514,8 @@ fn a_neuron_that_asks_back_fails_the_run() {
 fn a_placement_for_which_there_is_no_neuron_fails_the_run() {
     let host = host();
     let stage = Stage::new(&host, "t");
-    let flow = Flow::builder("lost")
-        .place(Placement::new("only", Target::capabilities(["fly"])).end("success"))
-        .build()
-        .unwrap();
+    let only = Single::new("only", "capability:fly").end("success");
+    let flow = flow(Dag::builder("lost", "1").place(only).build());
     run(&host, async move {
         let run = flow
             .run(&stage.tenant, Object::new(), RunOptions::default())

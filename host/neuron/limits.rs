@@ -50,6 +50,26 @@ impl Limits {
     pub const HANDLES: usize = 10_000;
 }
 
+/// Bounds of one task that come on top of its limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caps {
+    /// See [`Limits::fuel`].
+    pub fuel: Option<u64>,
+    /// See [`Limits::memory_bytes`].
+    pub memory_bytes: Option<usize>,
+    /// See [`Limits::wall`].
+    pub wall: Option<Duration>,
+    /// See [`Limits::host_calls`].
+    pub host_calls: Option<u64>,
+}
+
+impl Caps {
+    /// Whether they bound nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A wish that is above a limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it wishes for {wished} of `{limit}`, more than {most}")]
@@ -87,6 +107,20 @@ impl Limits {
             wall: wall.unwrap_or(usual.wall).min(most.wall),
             host_calls: calls.unwrap_or(usual.host_calls).min(most.host_calls),
             ..usual
+        }
+    }
+
+    /// These limits, or the caps where they are lower.
+    #[must_use]
+    pub fn at_most(&self, caps: &Caps) -> Self {
+        Self {
+            fuel: self.fuel.min(caps.fuel.unwrap_or(u64::MAX)),
+            memory_bytes: self
+                .memory_bytes
+                .min(caps.memory_bytes.unwrap_or(usize::MAX)),
+            wall: self.wall.min(caps.wall.unwrap_or(Duration::MAX)),
+            host_calls: self.host_calls.min(caps.host_calls.unwrap_or(u64::MAX)),
+            ..self.clone()
         }
     }
 

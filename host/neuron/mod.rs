@@ -41,7 +41,7 @@ pub use self::{
     engine::Metering,
     grants::{Folder, Grants, Interface, UnknownInterface, Wasi},
     invocation::{Surroundings, TaskInput},
-    limits::{Excess, Limits},
+    limits::{Caps, Excess, Limits},
     outcome::{End, Ended, Reply, Usage},
     plugin::{LoadError, Plugin},
 };

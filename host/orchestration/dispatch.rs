@@ -16,7 +16,7 @@ use super::{
     trace::{MAX_CHILDREN, Refused, Settlement, TaskEnd, Trace},
 };
 use crate::{
-    neuron::{Limits, TaskControl},
+    neuron::{Caps, Limits, TaskControl},
     signal::{self, Object, Payload, Signal, SignalId, TraceId, size_of_object, size_of_value},
     tenant::{Overloaded, Waiting},
 };
@@ -32,6 +32,7 @@ pub struct Dispatch {
     pub(super) attempt: Option<u32>,
     pub(super) scope: Scope,
     pub(super) limits: Option<Limits>,
+    pub(super) caps: Caps,
     pub(super) meta: Object,
 }
 
@@ -47,6 +48,7 @@ impl Dispatch {
             attempt: None,
             scope: Scope::default(),
             limits: None,
+            caps: Caps::default(),
             meta: Object::new(),
         }
     }
@@ -145,6 +147,13 @@ impl Dispatch {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
+        self
+    }
+
+    /// Runs under no more than these, whatever its limits are.
+    #[must_use]
+    pub fn at_most(mut self, caps: Caps) -> Self {
+        self.caps = caps;
         self
     }
 
@@ -310,6 +319,12 @@ impl Core {
         if let Some(attempt) = dispatch.attempt {
             task.meta.insert("attempt".to_owned(), attempt.into());
         }
+        let limits = if dispatch.caps.is_empty() {
+            dispatch.limits
+        } else {
+            let limits = dispatch.limits.as_ref().unwrap_or(&neuron.limits);
+            Some(limits.at_most(&dispatch.caps))
+        };
         let worker = Worker {
             core: Arc::clone(self),
             tenant: Arc::clone(tenant),
@@ -319,7 +334,7 @@ impl Core {
             unfit,
             attempt: dispatch.attempt.unwrap_or(0),
             context: dispatch.context,
-            limits: dispatch.limits,
+            limits,
             listener: Listener::new(dispatch.scope),
             control: TaskControl::new(),
             depth,

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     engram::Engram,
     neuron::{Limits, Plugin},
-    package::{Package, Schema},
+    package::{FlowTerms, Package, Schema},
     signal::{Directed, SignalType},
 };
 
@@ -129,6 +129,7 @@ pub struct Neuron {
     pub(super) emits: BTreeSet<SignalType>,
     pub(super) limits: Limits,
     input: Option<Schema>,
+    flow: FlowTerms,
 }
 
 impl Neuron {
@@ -154,6 +155,7 @@ impl Neuron {
             .into(),
             limits: Limits::default(),
             input: None,
+            flow: FlowTerms::default(),
         }
     }
 
@@ -173,6 +175,7 @@ impl Neuron {
             neuron = neuron.capability(capability.as_str());
         }
         neuron.input.clone_from(&package.input);
+        neuron.flow.clone_from(&manifest.flow);
         Some(neuron)
     }
 
@@ -253,6 +256,18 @@ impl Neuron {
     pub fn input_schema(mut self, schema: Schema) -> Self {
         self.input = Some(schema);
         self
+    }
+
+    /// Says how it behaves in flows; nothing here holds it to that.
+    #[must_use]
+    pub fn flow_terms(mut self, terms: FlowTerms) -> Self {
+        self.flow = terms;
+        self
+    }
+
+    /// How it says that it behaves in flows.
+    pub fn flow(&self) -> &FlowTerms {
+        &self.flow
     }
 
     /// Why it cannot take this input, in words.
@@ -382,6 +397,13 @@ impl Registry {
         let mut ids: Vec<_> = self.0.read().by_id.keys().cloned().collect();
         ids.sort();
         ids
+    }
+
+    /// All, sorted by id.
+    pub(super) fn all(&self) -> Vec<Arc<Neuron>> {
+        let mut neurons: Vec<_> = self.0.read().by_id.values().cloned().collect();
+        neurons.sort_by(|one, other| one.id.cmp(&other.id));
+        neurons
     }
 
     /// The neuron for a task. Several that fit take turns.

@@ -93,6 +93,11 @@ impl TenantHandle {
         self.state.registry.ids()
     }
 
+    /// The registered neurons, sorted by their ids.
+    pub fn registered(&self) -> Vec<Arc<Neuron>> {
+        self.state.registry.all()
+    }
+
     /// Traces that run something or whose writes could still be undone.
     pub fn traces(&self) -> Vec<TraceId> {
         self.state.traces.ids()

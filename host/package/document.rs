@@ -147,6 +147,18 @@ impl Document {
     /// # Errors
     /// When it cannot be read, or its syntax is wrong anywhere.
     pub fn read(path: &Path) -> Result<Self, Problems> {
+        Self::parse(path, Self::text_of(path)?)
+    }
+
+    /// As [`Document::read`], as JSON whatever the file's name.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_as_json(path: &Path) -> Result<Self, Problems> {
+        Self::parse_as_json(path, Self::text_of(path)?)
+    }
+
+    fn text_of(path: &Path) -> Result<String, Problems> {
         let told = |message: String| {
             Problems(vec![Problem {
                 file: path.display().to_string(),
@@ -163,9 +175,7 @@ impl Document {
                 "has more than the {limit} bytes that are taken"
             )));
         }
-        let text =
-            std::fs::read_to_string(path).map_err(|error| told(format!("cannot read: {error}")))?;
-        Self::parse(path, text)
+        std::fs::read_to_string(path).map_err(|error| told(format!("cannot read: {error}")))
     }
 
     /// As [`Document::read`], of text that stands for the file `path`.
@@ -175,11 +185,15 @@ impl Document {
     pub fn parse(path: &Path, text: String) -> Result<Self, Problems> {
         match Format::of(path) {
             Format::Toml => Self::parse_toml(path, text),
-            Format::Json => Self::parse_json(path, text),
+            Format::Json => Self::parse_as_json(path, text),
         }
     }
 
-    fn parse_json(path: &Path, text: String) -> Result<Self, Problems> {
+    /// As [`Document::parse`], as JSON whatever the file's name.
+    ///
+    /// # Errors
+    /// As [`Document::read`].
+    pub fn parse_as_json(path: &Path, text: String) -> Result<Self, Problems> {
         let told = |place, message| Problem {
             file: path.display().to_string(),
             place: Some(place),
@@ -302,33 +316,47 @@ impl Document {
     /// # Errors
     /// All that does not fit the schema.
     pub fn typed<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Problems> {
+        self.part(&[])
+    }
+
+    /// As [`Document::typed`], of the value with these keys.
+    ///
+    /// # Errors
+    /// As there, and when there is no such value.
+    pub fn part<T: DeserializeOwned + JsonSchema>(&self, keys: &[&str]) -> Result<T, Problems> {
+        let base = pointer(keys);
+        let Some(value) = self.value.pointer(&base) else {
+            return Err(Problems(vec![self.told(&base, true, "is missing")]));
+        };
         let schema = schema_of::<T>();
         let validator = jsonschema::validator_for(&schema)
             .map_err(|error| Problems(vec![self.told("", true, format!("its schema: {error}"))]))?;
         let mut wrong = Vec::new();
-        for error in validator.iter_errors(&self.value) {
-            self.explain(&schema, &error, &mut wrong);
+        for error in validator.iter_errors(value) {
+            self.explain(&base, &schema, &error, &mut wrong);
         }
         Problems::unless_any(wrong, ())?;
         // Whatever a schema cannot say is told here, one at a time.
-        serde_path_to_error::deserialize(self.value.clone()).map_err(|error| {
+        serde_path_to_error::deserialize(value.clone()).map_err(|error| {
             let key = |segment: &Segment| match segment {
                 Segment::Seq { index } => index.to_string(),
                 other => other.to_string(),
             };
-            let keys: Vec<_> = error.path().iter().map(key).collect();
-            let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-            Problems(vec![self.problem(&keys, error.inner())])
+            let within: Vec<_> = error.path().iter().map(key).collect();
+            let within: Vec<_> = within.iter().map(String::as_str).collect();
+            Problems(vec![self.problem(&[keys, &within].concat(), error.inner())])
         })
     }
 
+    /// What an error says, of the value that the JSON pointer `base` leads to.
     fn explain(
         &self,
+        base: &str,
         schema: &Value,
         error: &jsonschema::ValidationError<'_>,
         wrong: &mut Vec<Problem>,
     ) {
-        let pointer = error.instance_path().as_str();
+        let pointer = &format!("{base}{}", error.instance_path().as_str());
         let keyword = error.schema_path().as_str();
         let part = keyword
             .rfind('/')
@@ -373,11 +401,24 @@ impl Document {
             ValidationErrorKind::AnyOf { context }
             | ValidationErrorKind::OneOfNotValid { context } => {
                 let branches = schema.pointer(keyword);
+                if let Some((tag, names)) = branches.and_then(tags) {
+                    let name = shown.get(tag).and_then(Value::as_str);
+                    let chosen = names.iter().position(|known| Some(*known) == name);
+                    match chosen.and_then(|chosen| context.get(chosen)) {
+                        Some(errors) => {
+                            for error in errors {
+                                self.explain(base, schema, error, wrong);
+                            }
+                        }
+                        None => wrong.push(self.untagged(pointer, tag, &names, shown)),
+                    }
+                    return;
+                }
                 let constants = branches.map(constants).unwrap_or_default();
                 if constants.is_empty() {
                     // An optional value: what it is when it is there comes first.
                     for error in context.first().into_iter().flatten() {
-                        self.explain(schema, error, wrong);
+                        self.explain(base, schema, error, wrong);
                     }
                     return;
                 }
@@ -387,6 +428,49 @@ impl Document {
         };
         wrong.push(self.told(pointer, true, message));
     }
+
+    /// What is wrong with a value that one key should tell the form of.
+    fn untagged(&self, pointer: &str, tag: &str, names: &[&str], shown: &Value) -> Problem {
+        let names = list(names);
+        let at = format!("{pointer}/{}", escaped(tag));
+        match (shown, shown.get(tag)) {
+            (Value::Object(_), Some(other)) => {
+                self.told(&at, true, format!("{other} is none of {names}"))
+            }
+            (Value::Object(_), None) => {
+                let message = format!("the key `{tag}` is missing; it is one of {names}");
+                self.told(pointer, true, message)
+            }
+            (other, _) => {
+                let message = format!(
+                    "must be {}, not {}",
+                    table(self.format),
+                    kind(self.format, other)
+                );
+                self.told(pointer, true, message)
+            }
+        }
+    }
+}
+
+/// The key by which alternatives are told apart, and what it is in each, where
+/// there is one.
+fn tags(branches: &Value) -> Option<(&str, Vec<&str>)> {
+    let branches = branches.as_array()?;
+    let constant = |branch: &'_ Value, key: &str| -> Option<String> {
+        let property = branch.get("properties")?.get(key)?;
+        property.get("const")?.as_str().map(str::to_owned)
+    };
+    let first = branches.first()?.get("properties")?.as_object()?;
+    let tag = first.keys().find(|key| {
+        branches
+            .iter()
+            .all(|branch| constant(branch, key).is_some())
+    })?;
+    let names = branches
+        .iter()
+        .filter_map(|branch| branch["properties"][tag.as_str()]["const"].as_str());
+    Some((tag, names.collect()))
 }
 
 /// The texts that a list of alternatives allows, in its branches at any depth.

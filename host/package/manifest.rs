@@ -53,6 +53,32 @@ pub struct Manifest {
     /// The limits that it wishes to have; the operator decides.
     #[serde(default)]
     pub limits: Wishes,
+    /// How it behaves in flows.
+    #[serde(default, skip_serializing_if = "FlowTerms::is_empty")]
+    pub flow: FlowTerms,
+}
+
+/// How a neuron behaves as a node of flows: what a flow that names it is checked
+/// against.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowTerms {
+    /// The routes that it takes, each of which a flow must wire; without them
+    /// nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<Vec<String>>,
+    /// Keys of the state without which it cannot work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
+    /// Keys of the state that it writes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub produces: Vec<String>,
+}
+
+impl FlowTerms {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A language that `soma neuron new` and `build` know.

@@ -23,8 +23,8 @@ pub use self::{
     http::{HttpRule, HttpScheme, InvalidHttpRule},
     interface::{CONTRACT, CONTRACT_VERSION, ContractVersion, InterfaceName, Names},
     manifest::{
-        Binding, BindingAccess, Emission, FileAccess, Language, Manifest, Randomness, Requests,
-        SchemaFiles, Time, Wishes, is_name,
+        Binding, BindingAccess, Emission, FileAccess, FlowTerms, Language, Manifest, Randomness,
+        Requests, SchemaFiles, Time, Wishes, is_name,
     },
     metadata::Metadata,
     quantity::{Size, Span, duration, size},

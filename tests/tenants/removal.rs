@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use soma::{
-    flow::{Flow, Placement, RunOptions},
+    flow::{Dag, Flow, Nodes, RunOptions, document::Single},
     neuron::Plugin,
-    orchestration::{RetryStrategy, Stopped, Target},
+    orchestration::{RetryStrategy, Stopped},
     synapse::SubscribeOptions,
 };
 
@@ -36,10 +36,9 @@ async fn is_refused(stage: &Stage, plugin: &Arc<Plugin>) {
     assert!(trace.stop(StopOptions::rollback()).await.is_empty());
     let unheard = tenant.observe(SubscribeOptions::default());
     assert_eq!(unheard.unwrap_err().to_string(), REMOVED);
-    let flow = Flow::builder("late")
-        .place(Placement::new("one", Target::neuron("puppet")).end("success"))
-        .build()
-        .unwrap();
+    let one = Single::new("one", "puppet").end("success");
+    let dag = Dag::builder("late", "1").place(one).build();
+    let flow = Flow::new(&[dag], &Nodes::new().or_any_neuron()).unwrap();
     let state = json!({"do": []}).as_object().unwrap().clone();
     let ran = flow.run(tenant, state, RunOptions::default()).await;
     let cause = ran.error.unwrap().to_string();

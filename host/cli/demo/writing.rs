@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cli::Failed,
-    flow::{Flow, Lifecycle, Placement, Run, RunOptions},
+    flow::{Contract, Dag, EventKind, Flow, Lifecycle, Nodes, Run, RunOptions},
     orchestration::{Access, Dispatch, Neuron, Target, TenantHandle},
     signal::Object,
     tenant::Quotas,
@@ -55,18 +55,24 @@ pub(super) fn ingest(stage: &Stage, tenant: &TenantHandle) -> Result<u64, Failed
     })
 }
 
+/// The reference's loop (dagonizer, section 3.1).
+const LOOP: &str = include_str!("../../../examples/flows/compose-retry-loop.json");
+
 /// A writer and a validator that sends drafts back.
 fn retry_loop() -> Result<Flow, Failed> {
-    Flow::builder("compose-retry-loop")
-        .place(Placement::new("compose", Target::neuron("composer")).route("drafted", "validate"))
-        .place(
-            Placement::new("validate", Target::neuron("validator"))
-                .end("approved")
-                .route("retry", "compose")
-                .end("exhausted"),
+    let dag: Dag = serde_json::from_str(LOOP).map_err(cannot)?;
+    let nodes = Nodes::new()
+        .neuron(
+            "compose-response",
+            Target::neuron("composer"),
+            Contract::routes(["drafted"]),
         )
-        .build()
-        .map_err(cannot)
+        .neuron(
+            "validate-response",
+            Target::neuron("validator"),
+            Contract::routes(["approved", "retry", "exhausted"]),
+        );
+    Flow::new(&[dag], &nodes).map_err(cannot)
 }
 
 pub(super) fn answers(stage: &Stage, report: &mut Report) -> Result<(), Failed> {
@@ -123,19 +129,26 @@ pub(super) fn answers(stage: &Stage, report: &mut Report) -> Result<(), Failed> 
     Ok(())
 }
 
+/// The placement that judges a draft.
+const VALIDATE: &str = "crl-validate-response";
+
 /// Runs the loop; some lines for each draft.
 fn write(stage: &Stage, tenant: &TenantHandle, flow: &Flow, style: &str) -> (Run, Vec<String>) {
     let state = [("question", stage.question.as_str()), ("style", style)];
     let state = state.map(|(key, text)| (key.to_owned(), Value::from(text)));
     let state = Object::from_iter(state);
+    let mut written = state.clone();
     let mut execution = flow.start(tenant, state, RunOptions::default());
     stage.host.run(async move {
         let mut drafts = Vec::new();
-        while let Some(step) = execution.step().await {
-            if &*step.placement == "validate" {
-                let (number, route) = (step.attempt, step.route.clone());
-                let route = route.as_deref().unwrap_or("no route");
-                drafts.extend(draft_lines(number, route, execution.state()));
+        while let Some(event) = execution.next().await {
+            let EventKind::NodeEnded { step, output } = event.kind else {
+                continue;
+            };
+            written.extend(output);
+            if &*step.placement == VALIDATE {
+                let route = step.route.as_deref().unwrap_or("no route");
+                drafts.extend(draft_lines(step.pass, route, &written));
             }
         }
         (execution.finish().await, drafts)
@@ -193,7 +206,7 @@ fn tell(report: &mut Report, run: &Run) -> Value {
     }
     let routes = run.executed.iter().map(|step| {
         let (placement, route) = (&*step.placement, step.route.as_deref());
-        json!({"placement": placement, "route": route, "attempt": step.attempt})
+        json!({"placement": placement, "route": route, "pass": step.pass})
     });
     json!({
         "lifecycle": ended.as_str(),

@@ -1,0 +1,168 @@
+//! A journal in a file.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use super::{Checkpoint, Journal, ResumeError};
+
+/// A journal in a file of its own.
+///
+/// Each record is handed to the operating system before it counts: it outlives
+/// the process, however that ends. The file is synchronised with its disk when
+/// the run ends, and with [`CheckpointFile::durable`] at each record, so that
+/// it outlives the machine too. The journal of a completed run is removed. One
+/// process has it at a time.
+#[derive(Debug)]
+pub struct CheckpointFile {
+    path: PathBuf,
+    file: File,
+    durable: bool,
+}
+
+/// Why a file cannot be a journal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It cannot be opened, read or locked.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another run has it.
+    #[error("{} is in use by another run", .0.display())]
+    InUse(PathBuf),
+    /// There is one already.
+    #[error("{} is there already; resume it, or remove it to begin anew", .0.display())]
+    Exists(PathBuf),
+    /// It holds something else.
+    #[error("{}: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ResumeError,
+    },
+}
+
+impl CheckpointFile {
+    /// Most bytes of a file that is read.
+    pub const MAX_BYTES: u64 = 1 << 30;
+
+    /// For a new run.
+    ///
+    /// # Errors
+    /// When it is there already, or cannot be made.
+    pub fn create(path: &Path) -> Result<Self, FileError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        match options.open(path) {
+            Ok(file) => Self::locked(path, file),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(FileError::Exists(path.to_owned()))
+            }
+            Err(source) => Err(io_error(path, source)),
+        }
+    }
+
+    /// Of a run that is to go on, and where that was.
+    ///
+    /// # Errors
+    /// When it is not there, another run has it, or it holds something else.
+    pub fn open(path: &Path) -> Result<(Self, Checkpoint), FileError> {
+        let file = OpenOptions::new().read(true).write(true).open(path);
+        let mut journal = Self::locked(path, file.map_err(|source| io_error(path, source))?)?;
+        let mut text = String::new();
+        let read = (&mut journal.file)
+            .take(Self::MAX_BYTES)
+            .read_to_string(&mut text);
+        read.map_err(|source| io_error(path, source))?;
+        let checkpoint = Checkpoint::parse(&text).map_err(|source| FileError::Malformed {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok((journal, checkpoint))
+    }
+
+    /// Synchronises the file at each record.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
+    fn locked(path: &Path, file: File) -> Result<Self, FileError> {
+        match file.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                file,
+                durable: false,
+            }),
+            Err(TryLockError::WouldBlock) => Err(FileError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(io_error(path, source)),
+        }
+    }
+
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        // One write: another process never sees half a line but at the end.
+        self.file.write_all(format!("{text}\n").as_bytes())?;
+        if self.durable {
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> FileError {
+    FileError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+impl Journal for CheckpointFile {
+    fn begin(&mut self, checkpoint: &str) -> io::Result<()> {
+        // What was there stays until the new text stands beside it.
+        let beside = beside(&self.path);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut fresh = options.open(&beside)?;
+        fresh.try_lock().map_err(|error| match error {
+            TryLockError::Error(error) => error,
+            TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
+        })?;
+        fresh.write_all(format!("{checkpoint}\n").as_bytes())?;
+        fresh.sync_data()?;
+        std::fs::rename(&beside, &self.path)?;
+        fresh.seek(SeekFrom::End(0))?;
+        self.file = fresh;
+        Ok(())
+    }
+
+    fn record(&mut self, record: &str) -> io::Result<()> {
+        self.line(record)
+    }
+
+    fn end(&mut self, completed: bool) -> io::Result<()> {
+        if completed {
+            return std::fs::remove_file(&self.path);
+        }
+        self.file.sync_data()
+    }
+}
+
+/// A file beside another, for what is to replace it.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
+}

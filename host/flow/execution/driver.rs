@@ -1,0 +1,542 @@
+//! Takes a run from what it needs to what follows from it, until its end.
+
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use soma_retry::{Decision, Failed};
+
+use super::{
+    Control, OnFailure, Run, RunOptions, Stream,
+    attempt::{Attempted, Place as Where, Surroundings},
+};
+use crate::{
+    clock::Stopwatch,
+    flow::{
+        cause::Cause,
+        checkpoint::{Checkpoint, line_of},
+        event::{Ask, Event, EventKind, Node, Question, Step},
+        lifecycle::{Life, Lifecycle},
+        plan::{Flow, Gather, Kind, Place, Plan, Work},
+        progress::{Done, Ended, Need, Progress, Record, Slot},
+    },
+    neuron::Usage,
+    orchestration::{OpenTrace, StopOptions, Stopped, TenantHandle},
+    signal::{Object, SignalId, TraceId},
+};
+
+/// A run under way.
+pub(super) struct Driver {
+    pub(super) flow: Flow,
+    pub(super) options: RunOptions,
+    pub(super) progress: Progress,
+    pub(super) around: Arc<Surroundings>,
+    /// Held until the run is settled.
+    trace: Option<OpenTrace>,
+    stream: Arc<Stream>,
+    life: Life,
+    executed: Vec<Step>,
+    /// The last reply: the next task follows from it.
+    pub(super) last: Option<SignalId>,
+    stopped: Arc<[Stopped]>,
+}
+
+/// Why a run goes no further.
+#[derive(Debug)]
+pub(super) enum End {
+    Completed,
+    Paused,
+    Awaiting(Vec<Question>),
+    Failed(Cause),
+}
+
+impl From<Cause> for End {
+    fn from(cause: Cause) -> Self {
+        Self::Failed(cause)
+    }
+}
+
+impl Failed for Cause {
+    fn code(&self) -> &str {
+        Cause::code(self)
+    }
+
+    fn recoverable(&self) -> bool {
+        self.is_recoverable()
+    }
+}
+
+/// The node that a placement runs.
+pub(super) fn work_of(plan: &Plan, dag: usize, place: Place, gathers: bool) -> Option<&Work> {
+    match &plan.placed(dag, place)?.kind {
+        Kind::Single { work, .. } => Some(work),
+        Kind::FanOut(fan) if gathers => match &fan.gather {
+            Gather::Custom(work) => Some(work),
+            _ => None,
+        },
+        Kind::FanOut(fan) => Some(&fan.work),
+        _ => None,
+    }
+}
+
+/// A state with the keys that answer what its node asked.
+pub(super) fn input<'a>(values: Cow<'a, Object>, slot: &Slot) -> Cow<'a, Object> {
+    match &slot.answer {
+        None => values,
+        Some(answer) => {
+            let mut values = values.into_owned();
+            values.extend(answer.clone());
+            Cow::Owned(values)
+        }
+    }
+}
+
+impl Driver {
+    pub(super) fn new(
+        flow: &Flow,
+        tenant: &TenantHandle,
+        progress: Progress,
+        options: RunOptions,
+        control: Control,
+        stream: Arc<Stream>,
+    ) -> Self {
+        let trace = tenant.open_trace();
+        let allowed = options.deadline;
+        Self {
+            flow: flow.clone(),
+            around: Arc::new(Surroundings {
+                flow: flow.name().into(),
+                tenant: tenant.clone(),
+                trace: trace.id().clone(),
+                control,
+                deadline: tenant.clock().monotonic().saturating_add(allowed),
+                allowed,
+            }),
+            options,
+            progress,
+            trace: Some(trace),
+            stream,
+            life: Life::default(),
+            executed: Vec::new(),
+            last: None,
+            stopped: Arc::new([]),
+        }
+    }
+
+    pub(super) fn trace_id(&self) -> &TraceId {
+        &self.around.trace
+    }
+
+    /// Runs it to its end.
+    pub(super) async fn drive(mut self, resumed: bool) -> Run {
+        let began = self.around.tenant.clock().now();
+        self.life.start(began).ok();
+        let end = match self.begin(resumed).await {
+            Ok(()) => match self.go().await {
+                Ok(()) => End::Completed,
+                Err(end) => end,
+            },
+            Err(end) => end,
+        };
+        self.end(end).await
+    }
+
+    async fn begin(&mut self, resumed: bool) -> Result<(), End> {
+        if let Some(journal) = &mut self.options.journal {
+            let checkpoint = Checkpoint::of(&self.flow, &self.progress);
+            let begun = journal.begin(&checkpoint.to_string());
+            begun.map_err(|error| Cause::Checkpoint(error.to_string()))?;
+        }
+        self.emit(|driver| EventKind::Began {
+            flow: Arc::clone(&driver.around.flow),
+            version: driver.flow.version().into(),
+            hash: driver.flow.hash(),
+            trace: driver.trace_id().clone(),
+            resumed,
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Does what is needed as long as something is.
+    async fn go(&mut self) -> Result<(), End> {
+        let plan = Arc::clone(&self.flow.0);
+        let mut depth = self.progress.frames.len();
+        loop {
+            let need = self.progress.advance(&plan);
+            if self.progress.frames.len() > depth {
+                self.entered(&plan, depth).await;
+            }
+            depth = self.progress.frames.len();
+            match need {
+                Need::Nothing => break,
+                Need::Node(place) => self.node(&plan, place, false).await?,
+                Need::Custom(place) => self.node(&plan, place, true).await?,
+                Need::Group(place) => self.group(&plan, place).await?,
+            }
+        }
+        match self.progress.ended.take() {
+            Some(Ended::Failed(cause)) => Err(cause.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells of flows that have begun within others.
+    async fn entered(&mut self, plan: &Plan, before: usize) {
+        for depth in before..self.progress.frames.len() {
+            let frame = self.progress.frames.get(depth);
+            let Some(frame) = frame else { continue };
+            let placement = frame.prefix.trim_end_matches('/').into();
+            let flow = plan.dags.get(frame.dag).map(|dag| Arc::clone(&dag.name));
+            self.emit(|_| EventKind::Entered {
+                placement,
+                flow: flow.unwrap_or_default(),
+            })
+            .await;
+        }
+    }
+
+    /// Whether the run may start something more.
+    pub(super) fn may_go_on(&self, node: &Node, running: usize) -> Result<(), End> {
+        if let Some(reason) = self.around.control.abort_reason() {
+            return Err(End::Failed(Cause::Aborted {
+                placement: Arc::clone(&node.placement),
+                reason,
+            }));
+        }
+        if self.around.control.is_paused() {
+            return Err(End::Paused);
+        }
+        if self.around.tenant.clock().monotonic() >= self.around.deadline {
+            return Err(End::Failed(self.around.late(node)));
+        }
+        let running = u64::try_from(running).unwrap_or(u64::MAX);
+        if self.progress.steps.saturating_add(running) >= self.options.max_steps {
+            return Err(End::Failed(Cause::StepLimit(self.options.max_steps)));
+        }
+        Ok(())
+    }
+
+    /// Runs one node with all its attempts.
+    async fn node(&mut self, plan: &Plan, place: Place, gathers: bool) -> Result<(), End> {
+        let Some(frame) = self.progress.top() else {
+            return Ok(());
+        };
+        let Some((placed, work)) = plan
+            .placed(frame.dag, place)
+            .zip(work_of(plan, frame.dag, place, gathers))
+        else {
+            return Ok(());
+        };
+        let mut node = Node {
+            placement: frame.path(placed),
+            item: None,
+            pass: frame.pass(place),
+            attempt: frame.slot.tried.saturating_add(1),
+        };
+        if let Some(ask) = &frame.slot.asked {
+            let question = Question {
+                placement: node.placement,
+                item: None,
+                ask: ask.clone(),
+            };
+            return Err(End::Awaiting(vec![question]));
+        }
+        let stopwatch = self.around.tenant.clock().stopwatch();
+        loop {
+            self.may_go_on(&node, 0)?;
+            self.emit(|_| EventKind::NodeBegan(node.clone())).await;
+            let attempted = {
+                let Some(frame) = self.progress.top() else {
+                    return Ok(());
+                };
+                let input = input(Cow::Borrowed(&frame.values), &frame.slot);
+                let last = self.last.as_ref();
+                let around = &self.around;
+                around.attempt(work, &node, input, last, Where::Here).await
+            };
+            match attempted {
+                Attempted::Halted(cause) => return Err(cause.into()),
+                Attempted::Asked(ask) => {
+                    let question = self.asked(plan, &node, None, ask).await?;
+                    return Err(End::Awaiting(vec![question]));
+                }
+                Attempted::Done {
+                    done,
+                    usage,
+                    signal,
+                } => {
+                    self.last = signal.or(self.last.take());
+                    let again = self.again(plan, work, &node, None, &done).await?;
+                    let Some(after) = again else {
+                        return self.done(plan, node, None, &stopwatch, done, usage).await;
+                    };
+                    if let Some(cause) = self.around.pause(after, &node).await {
+                        return Err(cause.into());
+                    }
+                    node.attempt = node.attempt.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// Whether a node is tried again, and after which wait.
+    pub(super) async fn again(
+        &mut self,
+        plan: &Plan,
+        work: &Work,
+        node: &Node,
+        item: Option<usize>,
+        done: &Done,
+    ) -> Result<Option<Duration>, End> {
+        let (Some(policy), Some(cause)) = (&work.retry, &done.failed) else {
+            return Ok(None);
+        };
+        let random = self.around.tenant.random();
+        let Decision::Retry { after } = policy.decide(node.attempt, cause, || random.unit()) else {
+            return Ok(None);
+        };
+        self.record(
+            plan,
+            Record::Tried {
+                item,
+                tried: node.attempt,
+            },
+        )?;
+        let note = cause.note(&node.placement);
+        self.emit(|_| EventKind::Retrying {
+            node: node.clone(),
+            cause: note,
+            after,
+        })
+        .await;
+        Ok(Some(after))
+    }
+
+    /// A node asks back.
+    pub(super) async fn asked(
+        &mut self,
+        plan: &Plan,
+        node: &Node,
+        item: Option<usize>,
+        ask: Ask,
+    ) -> Result<Question, End> {
+        self.record(
+            plan,
+            Record::Asked {
+                item,
+                ask: ask.clone(),
+            },
+        )?;
+        let question = Question {
+            placement: Arc::clone(&node.placement),
+            item: node.item,
+            ask,
+        };
+        self.emit(|_| EventKind::Asked(question.clone())).await;
+        Ok(question)
+    }
+
+    /// A node has ended.
+    pub(super) async fn done(
+        &mut self,
+        plan: &Plan,
+        node: Node,
+        item: Option<usize>,
+        stopwatch: &Stopwatch,
+        done: Done,
+        usage: Option<Usage>,
+    ) -> Result<(), End> {
+        let step = Step {
+            route: match &done.failed {
+                Some(_) => None,
+                None => Some(
+                    done.route
+                        .clone()
+                        .unwrap_or_else(|| crate::flow::node::SUCCESS.into()),
+                ),
+            },
+            failed: done
+                .failed
+                .as_ref()
+                .map(|cause| cause.note(&node.placement)),
+            placement: node.placement,
+            item: node.item,
+            pass: node.pass,
+            attempts: node.attempt,
+            took: stopwatch.elapsed(),
+            usage,
+        };
+        let at = Arc::clone(&step.placement);
+        if self.is_watched() {
+            let (step, output) = (step.clone(), done.values.clone());
+            self.emit(|_| EventKind::NodeEnded { step, output }).await;
+        }
+        if step.item.is_none() {
+            self.executed.push(step);
+        }
+        if item.is_none() && self.progress.is_fatal(plan, &done) {
+            let cause = self.progress.apply(plan, Record::Done { item, done });
+            return Err(match cause {
+                Err(cause) => cause.into(),
+                Ok(()) => End::Completed,
+            });
+        }
+        self.record(plan, Record::Done { item, done })?;
+        let bytes = self.progress.bytes();
+        if bytes > self.options.max_state_bytes {
+            return Err(End::Failed(Cause::StateTooLarge {
+                placement: at,
+                bytes,
+                most: self.options.max_state_bytes,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Keeps a record before it counts.
+    pub(super) fn record(&mut self, plan: &Plan, record: Record) -> Result<(), End> {
+        if let Some(journal) = &mut self.options.journal {
+            let kept = journal.record(&line_of(&record));
+            kept.map_err(|error| Cause::Checkpoint(error.to_string()))?;
+        }
+        self.progress.apply(plan, record)?;
+        Ok(())
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        !self.options.observers.is_empty() || self.stream.is_read()
+    }
+
+    /// Tells observers and the reader, and waits until that one has read it.
+    pub(super) async fn emit(&mut self, kind: impl FnOnce(&Self) -> EventKind) {
+        if !self.is_watched() {
+            return;
+        }
+        let event = Event {
+            at: self.around.tenant.clock().now(),
+            kind: kind(self),
+        };
+        for observer in &self.options.observers {
+            let told = std::panic::catch_unwind(AssertUnwindSafe(|| observer.observe(&event)));
+            if told.is_err() {
+                tracing::warn!("an observer of flow `{}` panicked", self.around.flow);
+            }
+        }
+        if self.stream.is_read() {
+            self.stream.push(event);
+            self.stream.drained().await;
+        }
+    }
+
+    /// Settles what was written, and says how it ended.
+    async fn end(mut self, end: End) -> Run {
+        let end = self.settle(end).await;
+        let (kind, why) = match &end {
+            End::Completed => (Lifecycle::Completed, None),
+            End::Paused => (Lifecycle::Paused, Some("as asked".to_owned())),
+            End::Awaiting(questions) => {
+                let ids: Vec<_> = questions.iter().map(Question::id).collect();
+                let told = format!("an answer to {}", ids.join(", "));
+                (Lifecycle::AwaitingInput, Some(told))
+            }
+            End::Failed(cause) => (cause.lifecycle(), Some(cause.to_string())),
+        };
+        let now = self.around.tenant.clock().now();
+        self.life.end(kind, now, why.clone()).ok();
+        self.emit(|_| EventKind::Ended {
+            lifecycle: kind,
+            why,
+        })
+        .await;
+        let goes_on = match &end {
+            End::Completed => false,
+            End::Paused | End::Awaiting(_) => true,
+            End::Failed(_) => self.keeps_writes() && self.progress.ended.is_none(),
+        };
+        let checkpoint = goes_on.then(|| Checkpoint::of(&self.flow, &self.progress));
+        let root = self.progress.frames.first_mut();
+        let (state, notes) = root
+            .map(|root| {
+                (
+                    std::mem::take(&mut root.values),
+                    std::mem::take(&mut root.notes),
+                )
+            })
+            .unwrap_or_default();
+        let (error, questions) = match end {
+            End::Failed(cause) => (Some(cause), Vec::new()),
+            End::Awaiting(questions) => (None, questions),
+            End::Completed | End::Paused => (None, Vec::new()),
+        };
+        Run {
+            trace: self.trace_id().clone(),
+            life: std::mem::take(&mut self.life),
+            state,
+            notes,
+            executed: std::mem::take(&mut self.executed),
+            error,
+            questions,
+            stopped: Arc::clone(&self.stopped),
+            checkpoint,
+        }
+    }
+
+    /// Whether a run that does not complete leaves what it has written.
+    fn keeps_writes(&self) -> bool {
+        self.options.journal.is_some() || self.options.on_failure == OnFailure::Keep
+    }
+
+    /// Commits or stops the trace, once; a STOP from outside that came before
+    /// is the end of a run that had come to another.
+    async fn settle(&mut self, end: End) -> End {
+        let tenant = self.around.tenant.clone();
+        let trace = self.trace_id().clone();
+        let end = match end {
+            End::Completed | End::Paused | End::Awaiting(_) => {
+                if tenant.commit_trace(&trace).await {
+                    end
+                } else {
+                    // Its commit was cut short; a plain STOP commits the rest.
+                    self.stopped = tenant.stop_trace(&trace, StopOptions::default()).await;
+                    let plan = Arc::clone(&self.flow.0);
+                    End::Failed(Cause::Stopped {
+                        trace,
+                        placement: self.progress.position(&plan),
+                    })
+                }
+            }
+            End::Failed(cause) => {
+                let options = StopOptions {
+                    rollback: !self.keeps_writes(),
+                    reason: Some(cause.to_string().into()),
+                };
+                self.stopped = tenant.stop_trace(&trace, options).await;
+                End::Failed(cause)
+            }
+        };
+        self.trace = None;
+        if let Some(journal) = &mut self.options.journal {
+            let is_done = matches!(end, End::Completed);
+            if let Err(error) = journal.end(is_done)
+                && !matches!(end, End::Failed(_))
+            {
+                return End::Failed(Cause::Checkpoint(error.to_string()));
+            }
+        }
+        end
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if self.trace.take().is_some() {
+            // STOP goes on by itself once it has begun.
+            let options = StopOptions {
+                rollback: !self.keeps_writes(),
+                reason: Some("the run was dropped".into()),
+            };
+            let stop = self.around.tenant.stop_trace(&self.around.trace, options);
+            drop(stop.now_or_never());
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Nodes: what a placement runs, and what it says of itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    clock::{Clock, Random},
+    engram::BoxFuture,
+    orchestration::{Target, TenantHandle},
+    package::FlowTerms,
+    signal::Object,
+};
+
+/// The route of a node that names none.
+pub const SUCCESS: &str = "success";
+
+/// The route of a node that failed, where it is wired.
+pub const ERROR: &str = "error";
+
+/// What a node says of itself, for the checks of a flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contract {
+    /// The routes that it may take beside `error`; `None` when it does not say.
+    pub(super) routes: Option<BTreeSet<Arc<str>>>,
+    /// Keys of the state without which it cannot work.
+    pub(super) requires: BTreeSet<Arc<str>>,
+    /// Keys of the state that it writes.
+    pub(super) produces: BTreeSet<Arc<str>>,
+}
+
+fn texts<T: Into<Arc<str>>>(texts: impl IntoIterator<Item = T>) -> BTreeSet<Arc<str>> {
+    texts.into_iter().map(Into::into).collect()
+}
+
+impl Contract {
+    /// A node that does not say which routes it takes.
+    pub fn open() -> Self {
+        Self::default()
+    }
+
+    /// A node that takes one of these routes; each of them must be wired.
+    pub fn routes<T: Into<Arc<str>>>(routes: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            routes: Some(texts(routes)),
+            ..Self::default()
+        }
+    }
+
+    /// Keys of the state that it must find.
+    #[must_use]
+    pub fn requires<T: Into<Arc<str>>>(mut self, keys: impl IntoIterator<Item = T>) -> Self {
+        self.requires.extend(texts(keys));
+        self
+    }
+
+    /// Keys of the state that it writes.
+    #[must_use]
+    pub fn produces<T: Into<Arc<str>>>(mut self, keys: impl IntoIterator<Item = T>) -> Self {
+        self.produces.extend(texts(keys));
+        self
+    }
+}
+
+impl From<&FlowTerms> for Contract {
+    fn from(terms: &FlowTerms) -> Self {
+        let texts = |names: &Vec<String>| texts(names.iter().map(String::as_str));
+        Self {
+            routes: terms.routes.as_ref().map(texts),
+            requires: texts(&terms.requires),
+            produces: texts(&terms.produces),
+        }
+    }
+}
+
+/// A node of the embedder's own code. It is trusted: it runs in the host's
+/// process and nothing but its own waits lets an abort or a timeout in.
+pub trait NativeNode: Send + Sync + 'static {
+    /// Runs it once. The future is dropped when the run is aborted or its time
+    /// is up; a panic is a failure with the code `NODE_PANIC`.
+    ///
+    /// # Errors
+    /// A failure merges nothing into the state.
+    fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, Failure>>;
+}
+
+/// What a native node gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The state as it is; what the node changes it answers with.
+    pub state: &'a Object,
+    /// The placement that is run.
+    pub placement: &'a str,
+    /// Which attempt of the placement's retry policy this is, from 1.
+    pub attempt: u32,
+    /// The host's clock, virtual in tests.
+    pub clock: &'a Clock,
+    /// The host's randomness, seeded in tests.
+    pub random: &'a Random,
+}
+
+/// What a node has done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// Keys of the state and what they are from here on.
+    pub values: Object,
+    /// The route that it takes; `None` is `success`.
+    pub route: Option<Arc<str>>,
+    /// What else it has to say.
+    pub notes: Notes,
+}
+
+impl Output {
+    /// An output on the route `success`.
+    pub fn new(values: Object) -> Self {
+        Self {
+            values,
+            ..Self::default()
+        }
+    }
+
+    /// Nothing to write, on a route.
+    pub fn on(route: impl Into<Arc<str>>) -> Self {
+        Self::default().route(route)
+    }
+
+    /// Takes this route.
+    #[must_use]
+    pub fn route(mut self, route: impl Into<Arc<str>>) -> Self {
+        self.route = Some(route.into());
+        self
+    }
+
+    /// Writes a key.
+    #[must_use]
+    pub fn set(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.values.insert(key.into(), value.into());
+        self
+    }
+
+    /// Collects an error that does not fail the node.
+    #[must_use]
+    pub fn error(mut self, note: Note) -> Self {
+        self.notes.errors.push(note);
+        self
+    }
+
+    /// Collects a warning.
+    #[must_use]
+    pub fn warning(mut self, note: Note) -> Self {
+        self.notes.warnings.push(note);
+        self
+    }
+}
+
+/// Errors and warnings that runs collect.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Notes {
+    /// In the order in which they came up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Note>,
+    /// In the order in which they came up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Note>,
+}
+
+impl Notes {
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.errors.append(&mut other.errors);
+        self.warnings.append(&mut other.warnings);
+    }
+
+    /// Says where they come from, as far as they do not.
+    pub(super) fn stamp(&mut self, placement: &str) {
+        for note in self.errors.iter_mut().chain(&mut self.warnings) {
+            if note.placement.is_empty() {
+                placement.clone_into(&mut note.placement);
+            }
+        }
+    }
+}
+
+/// Something to note: it stops nothing by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// What kind of thing, in capitals.
+    pub code: String,
+    /// In words.
+    #[serde(default)]
+    pub message: String,
+    /// Whether the same may succeed when tried again. An error of a flow within
+    /// another that is not makes that one take `error`.
+    #[serde(default = "yes")]
+    pub recoverable: bool,
+    /// What the node was doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Whatever helps to understand it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Value>,
+    /// The placement that it comes from, with those around it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub placement: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Note {
+    /// A recoverable one.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            recoverable: true,
+            operation: None,
+            context: None,
+            placement: String::new(),
+        }
+    }
+
+    /// The same may not succeed when tried again.
+    #[must_use]
+    pub fn unrecoverable(mut self) -> Self {
+        self.recoverable = false;
+        self
+    }
+}
+
+/// Why a node failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Failure {
+    /// What kind of failure, in capitals.
+    pub code: String,
+    /// In words.
+    pub message: String,
+    /// Whether the same may succeed when tried again.
+    pub recoverable: bool,
+}
+
+impl Failure {
+    /// One that another attempt may mend.
+    pub fn recoverable(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            recoverable: true,
+        }
+    }
+
+    /// One that another attempt does not mend.
+    pub fn permanent(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            recoverable: false,
+            ..Self::recoverable(code, message)
+        }
+    }
+}
+
+/// What stands behind a name in a document.
+#[derive(Clone)]
+pub(super) enum NodeRef {
+    Native(Arc<dyn NativeNode>),
+    Neuron(Target),
+}
+
+impl fmt::Debug for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Native(_) => f.write_str("Native"),
+            Self::Neuron(target) => f.debug_tuple("Neuron").field(target).finish(),
+        }
+    }
+}
+
+/// A name's node and what it says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) node: NodeRef,
+    pub(super) contract: Contract,
+}
+
+impl Known {
+    /// A neuron that is found when it is to run.
+    pub(super) fn neuron(target: Target) -> Self {
+        Self {
+            node: NodeRef::Neuron(target),
+            contract: Contract::open(),
+        }
+    }
+}
+
+/// The nodes that documents may name.
+#[derive(Clone, Debug, Default)]
+pub struct Nodes {
+    known: BTreeMap<Arc<str>, Known>,
+    any: bool,
+}
+
+/// A name that begins so asks for any one neuron with the capabilities that
+/// follow, with `+` between them.
+const CAPABILITY: &str = "capability:";
+
+impl Nodes {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The neurons of a tenant as they are registered now, by their ids. A run
+    /// finds the neuron that has the id then.
+    pub fn of(tenant: &TenantHandle) -> Self {
+        let mut nodes = Self::new();
+        for neuron in tenant.registered() {
+            let target = Target::neuron(Arc::clone(neuron.id()));
+            let contract = Contract::from(neuron.flow());
+            nodes = nodes.neuron(Arc::clone(neuron.id()), target, contract);
+        }
+        nodes
+    }
+
+    /// Takes every other name for the id of a neuron that is found when it is
+    /// to run; what it says of itself is not known.
+    #[must_use]
+    pub fn or_any_neuron(mut self) -> Self {
+        self.any = true;
+        self
+    }
+
+    /// A native node. One of the same name is replaced.
+    #[must_use]
+    pub fn native(
+        mut self,
+        name: impl Into<Arc<str>>,
+        contract: Contract,
+        node: impl NativeNode,
+    ) -> Self {
+        let node = NodeRef::Native(Arc::new(node));
+        self.known.insert(name.into(), Known { node, contract });
+        self
+    }
+
+    /// A native node that is a function and waits for nothing.
+    #[must_use]
+    pub fn function<F>(self, name: impl Into<Arc<str>>, contract: Contract, function: F) -> Self
+    where
+        F: Fn(Call<'_>) -> Result<Output, Failure> + Send + Sync + 'static,
+    {
+        self.native(name, contract, Function(function))
+    }
+
+    /// A neuron under a name of the documents'. One of the same name is
+    /// replaced.
+    #[must_use]
+    pub fn neuron(mut self, name: impl Into<Arc<str>>, target: Target, contract: Contract) -> Self {
+        let node = NodeRef::Neuron(target);
+        self.known.insert(name.into(), Known { node, contract });
+        self
+    }
+
+    /// Their names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.known.keys()
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Known> {
+        if let Some(known) = self.known.get(name) {
+            return Some(known.clone());
+        }
+        let target = match name.strip_prefix(CAPABILITY) {
+            Some(capabilities) => Target::capabilities(capabilities.split('+')),
+            None if self.any => Target::neuron(name),
+            None => return None,
+        };
+        Some(Known::neuron(target))
+    }
+}
+
+struct Function<F>(F);
+
+impl<F> NativeNode for Function<F>
+where
+    F: Fn(Call<'_>) -> Result<Output, Failure> + Send + Sync + 'static,
+{
+    fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, Failure>> {
+        Box::pin(async move { (self.0)(call) })
+    }
+}
