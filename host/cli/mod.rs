@@ -7,6 +7,8 @@ mod compile;
 mod demo;
 mod exit;
 mod files;
+mod flow;
+mod input;
 mod log;
 mod neuron;
 mod out;
@@ -42,6 +44,8 @@ enum Verb {
     Check(check::Args),
     /// Run a deployment: tasks as JSON lines in, answers as JSON lines out.
     Up(up::Args),
+    /// Check, run, resume and draw flows.
+    Flow(flow::Args),
     /// Write, build, test, check, sign, look at, push and pull neurons.
     Neuron(neuron::Args),
     /// Measure this host beside raw wasmtime, in one run.
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::main(&args),
         Verb::Check(args) => check::main(&args),
         Verb::Up(args) => up::main(&args),
+        Verb::Flow(args) => flow::main(&args),
         Verb::Neuron(args) => neuron::main(&args),
         Verb::Bench(args) => bench::main(&args),
         Verb::Compile(args) => compile::main(&args),

@@ -6,22 +6,22 @@ mod report;
 
 use std::{
     collections::BTreeSet,
-    fs,
-    io::{self, Read},
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
     time::Duration,
 };
 
-use serde_json::Value;
-
 use self::{
     carried::{Bound, Carried},
     grants::GrantArgs,
     report::Report,
 };
-use super::{Exit, Failed, args, log, refusal, start};
+use super::{
+    Exit, Failed, args,
+    input::{Input, InputArgs},
+    log, refusal, start,
+};
 use crate::{
     Host,
     engram::{Engram, MemoryEngram, VectorEngram},
@@ -62,13 +62,8 @@ pub(super) struct Args {
     /// The component file
     component: PathBuf,
 
-    /// Input of the task: a JSON object
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    input: String,
-
-    /// Read the input from this file, `-` for standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "input")]
-    input_file: Option<PathBuf>,
+    #[command(flatten)]
+    input: InputArgs,
 
     /// CPU budget in fuel units, about one a wasm instruction [default: what it
     /// wishes for, else 10_000_000_000]
@@ -180,7 +175,7 @@ impl EngramSpec {
 
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     log::start(args.verbose)?;
-    let input = args.input()?;
+    let input = args.input.read("task")?;
     args.check_engrams()?;
     let granted = args.grants.grants()?;
     let file = args.component.as_path();
@@ -222,49 +217,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     report.print(&plugin, &contents, args.json)
 }
 
-/// The input of the task, and where it came from.
-struct Input {
-    value: Value,
-    /// As a person would name it.
-    place: String,
-    /// How the command ends if it is wrong: what was typed is an argument, what
-    /// was read is a file.
-    exit: Exit,
-}
-
 impl Args {
-    fn input(&self) -> Result<Input, Failed> {
-        let (text, place) = match self.input_file.as_deref() {
-            None => (self.input.clone(), "--input".to_owned()),
-            Some(path) if path == Path::new("-") => {
-                let mut text = String::new();
-                let read = io::stdin().read_to_string(&mut text);
-                read.map_err(|error| unreadable("standard input", &error))?;
-                (text, "standard input".to_owned())
-            }
-            Some(path) => {
-                let place = path.display().to_string();
-                let text = fs::read_to_string(path).map_err(|error| unreadable(&place, &error))?;
-                (text, place)
-            }
-        };
-        let exit = if self.input_file.is_some() {
-            Exit::Input
-        } else {
-            Exit::Usage
-        };
-        let wanted = "the input of a task is a JSON object, for example {\"question\": \"why?\"}";
-        match serde_json::from_str(&text) {
-            Ok(value @ Value::Object(_)) => Ok(Input { value, place, exit }),
-            Ok(_) => {
-                Err(Failed::new(exit, format!("{place} is JSON, but no object")).advise(wanted))
-            }
-            Err(error) => {
-                Err(Failed::new(exit, format!("{place} is not JSON: {error}")).advise(wanted))
-            }
-        }
-    }
-
     fn check_engrams(&self) -> Result<(), Failed> {
         let mut names = BTreeSet::new();
         let twice = self.engrams.iter().find(|spec| !names.insert(&spec.name));
@@ -306,10 +259,6 @@ impl Args {
 async fn one_task(tenant: TenantHandle, task: Dispatch) -> Result<Answer, Failed> {
     let answer = tenant.dispatch_and_wait(task, Duration::MAX).await;
     answer.map_err(|error| Failed::new(Exit::Host, error))
-}
-
-fn unreadable(place: &str, error: &io::Error) -> Failed {
-    Failed::new(Exit::Input, format!("cannot read {place}: {error}"))
 }
 
 /// Why the component does not run here, and what to do about it.

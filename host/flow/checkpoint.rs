@@ -243,6 +243,7 @@ impl Checkpoint {
             applied.map_err(|cause| ResumeError::Contradiction(cause.to_string()))?;
         }
         progress.advance(plan);
+        progress.trail.clear();
         Ok(progress)
     }
 
@@ -294,6 +295,7 @@ impl Progress {
             steps,
             ended: None,
             most_items: usize::MAX,
+            trail: Vec::new(),
         }
     }
 

@@ -72,6 +72,17 @@ pub enum EventKind {
         /// The keys of the state that it writes.
         output: Object,
     },
+    /// A group, or a flow within another, has ended.
+    Passed {
+        /// Its placement, with those around it.
+        placement: Arc<str>,
+        /// Which time in its flow it was for the placement, from 1.
+        pass: u32,
+        /// The route that it took.
+        route: Arc<str>,
+        /// From its beginning, or the resume, to its end, real time.
+        took: Duration,
+    },
     /// A neuron asks back, which parks the run.
     Asked(Question),
     /// The run has ended.
@@ -105,7 +116,7 @@ pub struct Step {
     pub item: Option<usize>,
     /// Which time in its flow it was for the placement, from 1.
     pub pass: u32,
-    /// How many attempts it took.
+    /// How many attempts it took; 0 of a group, and of a flow within another.
     pub attempts: u32,
     /// The route that it chose; `None` when it failed.
     pub route: Option<Arc<str>>,
@@ -198,5 +209,136 @@ pub trait Observer: Send + Sync {
 impl<F: Fn(&Event) + Send + Sync> Observer for F {
     fn observe(&self, event: &Event) {
         self(event);
+    }
+}
+
+impl Event {
+    /// For machines: `at`, `event`, and the keys of that kind of event.
+    pub fn to_json(&self) -> Value {
+        let (name, keys) = self.kind.to_json();
+        let mut object = Object::new();
+        object.insert("at".to_owned(), self.at.to_string().into());
+        object.insert("event".to_owned(), name.into());
+        object.extend(keys);
+        Value::Object(object)
+    }
+}
+
+impl EventKind {
+    fn to_json(&self) -> (&'static str, Object) {
+        let (name, keys) = match self {
+            Self::Began {
+                flow,
+                version,
+                hash,
+                trace,
+                resumed,
+            } => (
+                "began",
+                json!({
+                    "flow": &**flow,
+                    "version": &**version,
+                    "hash": hash.to_string(),
+                    "trace_id": trace.to_string(),
+                    "resumed": resumed,
+                }),
+            ),
+            Self::Entered { placement, flow } => (
+                "entered",
+                json!({"placement": &**placement, "flow": &**flow}),
+            ),
+            Self::Group {
+                placement,
+                of,
+                ended,
+            } => (
+                "group",
+                json!({"placement": &**placement, "of": of, "ended": ended}),
+            ),
+            Self::NodeBegan(node) => ("node-began", node.to_json()),
+            Self::Retrying { node, cause, after } => {
+                let mut keys = node.to_json();
+                if let Value::Object(keys) = &mut keys {
+                    keys.insert("cause".to_owned(), json!(cause));
+                    keys.insert("after_ms".to_owned(), millis(*after));
+                }
+                ("retrying", keys)
+            }
+            Self::NodeEnded { step, output } => {
+                let mut keys = step.to_json();
+                if let Value::Object(keys) = &mut keys {
+                    keys.insert("output".to_owned(), Value::Object(output.clone()));
+                }
+                ("node-ended", keys)
+            }
+            Self::Passed {
+                placement,
+                pass,
+                route,
+                took,
+            } => (
+                "passed",
+                json!({
+                    "placement": &**placement,
+                    "pass": pass,
+                    "route": &**route,
+                    "took_ms": millis(*took),
+                }),
+            ),
+            Self::Asked(question) => ("asked", question.to_json()),
+            Self::Ended { lifecycle, why } => (
+                "ended",
+                json!({"lifecycle": lifecycle.as_str(), "why": why}),
+            ),
+        };
+        match keys {
+            Value::Object(keys) => (name, keys),
+            _ => (name, Object::new()),
+        }
+    }
+}
+
+/// Milliseconds with three decimals.
+fn millis(span: Duration) -> Value {
+    let micros = u32::try_from(span.as_micros()).map_or(f64::from(u32::MAX), f64::from);
+    json!(micros / 1_000.0)
+}
+
+impl Node {
+    fn to_json(&self) -> Value {
+        json!({
+            "placement": &*self.placement,
+            "item": self.item,
+            "pass": self.pass,
+            "attempt": self.attempt,
+        })
+    }
+}
+
+impl Step {
+    /// For machines.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "placement": &*self.placement,
+            "item": self.item,
+            "pass": self.pass,
+            "attempts": self.attempts,
+            "route": self.route.as_deref(),
+            "failed": self.failed,
+            "took_ms": millis(self.took),
+            "fuel": self.usage.map(|usage| usage.fuel),
+        })
+    }
+}
+
+impl Question {
+    /// For machines.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "id": self.id(),
+            "placement": &*self.placement,
+            "item": self.item,
+            "ask": self.ask,
+        })
     }
 }

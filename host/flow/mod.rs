@@ -20,7 +20,9 @@
 
 mod cause;
 mod checkpoint;
+mod derive;
 pub mod document;
+mod draw;
 mod event;
 mod execution;
 mod lifecycle;
@@ -32,7 +34,9 @@ mod progress;
 pub use self::{
     cause::Cause,
     checkpoint::{Checkpoint, CheckpointFile, FileError, Journal, ResumeError},
+    derive::{Derivation, DerivedFlow},
     document::Dag,
+    draw::{PictureFormat, draw},
     event::{Ask, Event, EventKind, Node, Observer, Question, Step},
     execution::{Control, Execution, OnFailure, Run, RunOptions},
     lifecycle::{IllegalTransition, Life, Lifecycle},

@@ -35,6 +35,21 @@ pub(super) struct Progress {
     pub(super) ended: Option<Ended>,
     /// Most items of one fan-out.
     pub(super) most_items: usize,
+    /// What has happened beside nodes, for whoever tells of it.
+    pub(super) trail: Vec<Trail>,
+}
+
+/// Something that happened to a placement without a node of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Trail {
+    /// A flow within another has begun.
+    Entered { placement: Arc<str>, flow: Arc<str> },
+    /// A group, or a flow within another, has ended.
+    Passed {
+        placement: Arc<str>,
+        pass: u32,
+        route: Arc<str>,
+    },
 }
 
 /// How the root has ended.
@@ -175,6 +190,7 @@ impl Progress {
             steps: 0,
             ended: None,
             most_items,
+            trail: Vec::new(),
         }
     }
 
@@ -361,6 +377,15 @@ impl Progress {
 
     /// Goes on by a route that the checks of a plan have found to be wired.
     fn take_fixed(&mut self, plan: &Plan, routes: &Wired, route: &str) {
+        if let Some(frame) = self.frames.last()
+            && let Some(placed) = plan.placed(frame.dag, frame.at)
+        {
+            self.trail.push(Trail::Passed {
+                placement: frame.path(placed),
+                pass: frame.pass(frame.at),
+                route: route.into(),
+            });
+        }
         let next = routes.next(route).unwrap_or(Next::End);
         self.take(plan, next);
     }
@@ -387,6 +412,11 @@ impl Progress {
             }
         }
         let prefix = format!("{path}/").into();
+        let flow = plan.dags.get(deep.dag).map(|dag| Arc::clone(&dag.name));
+        self.trail.push(Trail::Entered {
+            placement: path,
+            flow: flow.unwrap_or_default(),
+        });
         self.frames.push(Frame::new(plan, deep.dag, values, prefix));
     }
 

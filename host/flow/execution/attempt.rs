@@ -5,7 +5,10 @@ use std::{
     future::{Future, poll_fn},
     panic::AssertUnwindSafe,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -37,6 +40,24 @@ pub(super) struct Surroundings {
     pub(super) deadline: Duration,
     /// The deadline as it was asked for.
     pub(super) allowed: Duration,
+    /// Tasks of neurons that are waited for.
+    pub(super) neurons: AtomicUsize,
+}
+
+/// A task of a neuron, while it is waited for.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl<'a> InFlight<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What an attempt has come to.
@@ -106,6 +127,7 @@ impl Surroundings {
                 let left = self
                     .deadline
                     .saturating_sub(self.tenant.clock().monotonic());
+                let _in_flight = InFlight::new(&self.neurons);
                 let waiting = self.answer(dispatch, left, place);
                 match self.race(waiting, None, node).await {
                     Raced::Ready(answer) => self.answered(node, answer),

@@ -1,6 +1,11 @@
 //! Takes a run from what it needs to what follows from it, until its end.
 
-use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use soma_retry::{Decision, Failed};
@@ -17,7 +22,7 @@ use crate::{
         event::{Ask, Event, EventKind, Node, Question, Step},
         lifecycle::{Life, Lifecycle},
         plan::{Flow, Gather, Kind, Place, Plan, Work},
-        progress::{Done, Ended, Need, Progress, Record, Slot},
+        progress::{Done, Ended, Need, Progress, Record, Slot, Trail},
     },
     neuron::Usage,
     orchestration::{OpenTrace, StopOptions, Stopped, TenantHandle},
@@ -35,6 +40,8 @@ pub(super) struct Driver {
     stream: Arc<Stream>,
     life: Life,
     executed: Vec<Step>,
+    /// Groups and flows within flows that have begun.
+    begun: Vec<(Arc<str>, Stopwatch)>,
     /// The last reply: the next task follows from it.
     pub(super) last: Option<SignalId>,
     stopped: Arc<[Stopped]>,
@@ -110,6 +117,7 @@ impl Driver {
                 control,
                 deadline: tenant.clock().monotonic().saturating_add(allowed),
                 allowed,
+                neurons: AtomicUsize::new(0),
             }),
             options,
             progress,
@@ -117,6 +125,7 @@ impl Driver {
             stream,
             life: Life::default(),
             executed: Vec::new(),
+            begun: Vec::new(),
             last: None,
             stopped: Arc::new([]),
         }
@@ -160,13 +169,9 @@ impl Driver {
     /// Does what is needed as long as something is.
     async fn go(&mut self) -> Result<(), End> {
         let plan = Arc::clone(&self.flow.0);
-        let mut depth = self.progress.frames.len();
         loop {
             let need = self.progress.advance(&plan);
-            if self.progress.frames.len() > depth {
-                self.entered(&plan, depth).await;
-            }
-            depth = self.progress.frames.len();
+            self.told().await;
             match need {
                 Need::Nothing => break,
                 Need::Node(place) => self.node(&plan, place, false).await?,
@@ -180,19 +185,50 @@ impl Driver {
         }
     }
 
-    /// Tells of flows that have begun within others.
-    async fn entered(&mut self, plan: &Plan, before: usize) {
-        for depth in before..self.progress.frames.len() {
-            let frame = self.progress.frames.get(depth);
-            let Some(frame) = frame else { continue };
-            let placement = frame.prefix.trim_end_matches('/').into();
-            let flow = plan.dags.get(frame.dag).map(|dag| Arc::clone(&dag.name));
-            self.emit(|_| EventKind::Entered {
-                placement,
-                flow: flow.unwrap_or_default(),
-            })
-            .await;
+    /// Tells of groups and flows within flows.
+    async fn told(&mut self) {
+        for trail in std::mem::take(&mut self.progress.trail) {
+            match trail {
+                Trail::Entered { placement, flow } => {
+                    self.begins(&placement);
+                    self.emit(|_| EventKind::Entered { placement, flow }).await;
+                }
+                Trail::Passed {
+                    placement,
+                    pass,
+                    route,
+                } => self.passed(placement, pass, route).await,
+            }
         }
+    }
+
+    async fn passed(&mut self, placement: Arc<str>, pass: u32, route: Arc<str>) {
+        let begun = self.begun.iter().rposition(|(at, _)| *at == placement);
+        let took = begun.map(|at| self.begun.remove(at).1.elapsed());
+        let took = took.unwrap_or_default();
+        self.executed.push(Step {
+            placement: Arc::clone(&placement),
+            item: None,
+            pass,
+            attempts: 0,
+            route: Some(Arc::clone(&route)),
+            took,
+            usage: None,
+            failed: None,
+        });
+        self.emit(|_| EventKind::Passed {
+            placement,
+            pass,
+            route,
+            took,
+        })
+        .await;
+    }
+
+    /// Notes when a group or a flow within another has begun.
+    pub(super) fn begins(&mut self, placement: &Arc<str>) {
+        let stopwatch = self.around.tenant.clock().stopwatch();
+        self.begun.push((Arc::clone(placement), stopwatch));
     }
 
     /// Whether the run may start something more.

@@ -60,6 +60,7 @@ impl Driver {
         };
         let ended = self.progress.top().and_then(|frame| frame.group.as_ref());
         let ended = ended.map_or(0, |group| group.ended);
+        self.begins(&ward.placement);
         self.emit(|_| EventKind::Group {
             placement: Arc::clone(&ward.placement),
             of: ward.len,
