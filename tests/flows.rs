@@ -9,6 +9,25 @@
 
 mod common;
 
+#[path = "flows/checkpoints.rs"]
+mod checkpoints;
+#[path = "flows/command.rs"]
+mod command;
+#[path = "flows/deep.rs"]
+mod deep;
+#[path = "flows/derived.rs"]
+mod derived;
+#[path = "flows/documents.rs"]
+mod documents;
+#[path = "flows/groups.rs"]
+mod groups;
+#[path = "flows/native.rs"]
+mod native;
+#[path = "flows/pictures.rs"]
+mod pictures;
+#[path = "flows/questions.rs"]
+mod questions;
+
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use common::{Stage, Tap, append, contents, host, plugin, run, tenant, virtual_host, wait_at_gate};
