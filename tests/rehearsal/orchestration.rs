@@ -90,7 +90,7 @@ fn an_answer_that_comes_too_late_or_never_is_waited_for_as_long_as_asked() {
     );
     assert_eq!(
         said[7]["error"]["message"],
-        json!("invalid request: max_attempts is 0; a call needs at least one attempt")
+        json!("invalid request: max-attempts is 0, at least 1 is made")
     );
 }
 

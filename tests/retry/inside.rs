@@ -89,7 +89,7 @@ fn a_neuron_asks_for_at_least_one_attempt_and_at_most_1000() {
         });
         expect_test::expect![[r#"
             invalid request: max-attempts is 1001, at most 1000 are made
-            invalid request: max_attempts is 0; a call needs at least one attempt
+            invalid request: max-attempts is 0, at least 1 is made
         "#]]
         .assert_eq(&refused.concat());
         assert!(said[2]["outcome"].is_object(), "{}", said[2]);
@@ -104,8 +104,11 @@ fn a_host_that_shuts_down_starts_no_further_attempt() {
     let stage = Stage::new(&host, "acme");
     let strategy = RetryStrategy {
         // Its clock stops with the host: nobody may wait on it.
-        backoff: Backoff::Constant(HOUR),
-        max_delay: HOUR,
+        policy: RetryPolicy {
+            base_delay: HOUR,
+            max_delay: HOUR,
+            ..RetryPolicy::default()
+        },
         ..patient()
     };
     let task = puppet(json!([wait_at_gate()]));
