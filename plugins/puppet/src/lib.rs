@@ -21,7 +21,7 @@ use soma_neuron::orchestration::{
     run_with_retry, stop_trace,
 };
 use soma_neuron::synapse::{EmissionType, emit};
-use soma_neuron::{Failure, Reply, Task, clock, log, random};
+use soma_neuron::{Failure, Reply, RetryPolicy, Task, clock, log, random};
 
 const MIB: usize = 1 << 20;
 const PAGE_BYTES: usize = 4096;
@@ -231,7 +231,10 @@ impl Puppet {
 
     fn retry(&self, retry: &Retry) -> Result<Value, Failure> {
         let strategy = RetryStrategy {
-            max_attempts: retry.max_attempts,
+            policy: RetryPolicy {
+                max_attempts: retry.max_attempts,
+                ..RetryPolicy::immediate()
+            },
             timeout: Duration::from_millis(retry.timeout_ms),
             rollback_on_retry: retry.rollback,
             ..RetryStrategy::default()
