@@ -10,7 +10,7 @@ use soma::{
     engram::{Engram, MemoryEngram, VectorEngram},
     neuron::{Grants, Plugin},
     orchestration::{
-        Access, Dispatch, Neuron, RetryError, RetryStrategy, StopOptions, TenantHandle,
+        Access, Dispatch, Neuron, RetryError, RetryPolicy, RetryStrategy, StopOptions, TenantHandle,
     },
     tenant::Quotas,
 };
@@ -81,7 +81,10 @@ async fn survives_a_stall(tenant: &TenantHandle, calls: &Arc<dyn Engram>) -> Res
 async fn gives_up(tenant: &TenantHandle) -> Result<()> {
     println!("2. retry gives up");
     let strategy = RetryStrategy {
-        max_attempts: 2,
+        policy: RetryPolicy {
+            max_attempts: 2,
+            ..RetryPolicy::immediate()
+        },
         timeout: Duration::from_millis(400),
         ..RetryStrategy::default()
     };

@@ -12,8 +12,12 @@ mod backoff;
 mod common;
 #[path = "retry/inside.rs"]
 mod inside;
+#[path = "retry/matching.rs"]
+mod matching;
 #[path = "retry/one_trace.rs"]
 mod one_trace;
+#[path = "retry/own_calls.rs"]
+mod own_calls;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,8 +31,8 @@ use soma::{
     clock::VirtualClock,
     neuron::Limits,
     orchestration::{
-        Access, Answer, Backoff, Dispatch, DispatchError, Neuron, RetryError, RetryStrategy,
-        StopOptions, WaitError,
+        Access, Answer, Dispatch, DispatchError, Neuron, RetryError, RetryPolicy, RetryStrategy,
+        StopOptions, Strategy, WaitError,
     },
     signal::{Payload, Signal, SignalType, TraceId},
 };
@@ -50,6 +54,14 @@ fn patient() -> RetryStrategy {
     RetryStrategy {
         timeout: LONG,
         ..RetryStrategy::default()
+    }
+}
+
+/// So many attempts, one right after the other.
+fn attempts(max_attempts: u32) -> RetryPolicy {
+    RetryPolicy {
+        max_attempts,
+        ..RetryPolicy::immediate()
     }
 }
 
@@ -77,11 +89,11 @@ fn last_wait(error: &RetryError) -> &WaitError {
 #[test]
 fn the_default_strategy_is_the_references() {
     let strategy = RetryStrategy::default();
-    assert_eq!(strategy.max_attempts, 3);
+    assert_eq!(strategy.policy, RetryPolicy::immediate());
+    assert_eq!(strategy.policy.max_attempts, 3);
     assert_eq!(strategy.timeout, Duration::from_secs(30));
-    assert_eq!(strategy.backoff, Backoff::None);
     assert!(strategy.new_trace && !strategy.rollback_on_retry);
-    assert!(strategy.on_retry.is_none());
+    assert!(strategy.retry_if.is_none() && strategy.on_retry.is_none());
     assert_eq!(&*strategy.reason, "retry");
 }
 
@@ -126,7 +138,7 @@ fn the_next_attempt_starts_only_when_the_last_one_has_stopped() {
         let task =
             by_attempt(json!([["spin"], [{"sleep": u64::MAX}], [wait_at_gate()], fails(), []]));
         let strategy = RetryStrategy {
-            max_attempts: 5,
+            policy: attempts(5),
             ..RetryStrategy::default()
         };
         let clock = async {
@@ -207,7 +219,7 @@ fn timeouts_to_the_end_raise_the_last_one_and_every_attempt_was_stopped() {
     let mut tap = Tap::on(&stage.tenant);
     run(&host, async move {
         let strategy = RetryStrategy {
-            max_attempts: 2,
+            policy: attempts(2),
             timeout: Duration::from_millis(500),
             ..RetryStrategy::default()
         };
@@ -300,7 +312,7 @@ fn no_attempt_at_all_is_refused_and_one_attempt_is_one() {
     let mut tap = Tap::on(&stage.tenant);
     run(&host, async move {
         let strategy = |max_attempts| RetryStrategy {
-            max_attempts,
+            policy: attempts(max_attempts),
             ..patient()
         };
         let task = by_attempt(json!([fails()]));
@@ -309,10 +321,10 @@ fn no_attempt_at_all_is_refused_and_one_attempt_is_one() {
             .run_with_retry(task.clone(), &strategy(0))
             .await;
         let refused = refused.unwrap_err();
-        assert!(matches!(refused, RetryError::NoAttempts));
+        assert!(matches!(refused, RetryError::Policy(_)));
         assert_eq!(
             refused.to_string(),
-            "max_attempts is 0; a call needs at least one attempt"
+            "the retry policy is invalid: maxAttempts: 0 attempts make no call; use 1 or more"
         );
         assert!(tap.seen().is_empty());
         let once = stage
@@ -332,12 +344,12 @@ fn the_strategy_decides_what_is_tried_again() {
     let mut tap = Tap::on(&stage.tenant);
     run(&host, async move {
         let until_good = RetryStrategy {
-            retry_on: Arc::new(|outcome| match outcome {
+            retry_if: Some(Arc::new(|outcome| match outcome {
                 Ok(answer) => answer
                     .output()
                     .is_some_and(|output| output["value"] == "bad"),
                 Err(_) => false,
-            }),
+            })),
             ..patient()
         };
         let task = by_attempt(json!([
@@ -423,7 +435,7 @@ fn the_stop_of_an_attempt_says_why() {
     let mut tap = Tap::on(&stage.tenant);
     run(&host, async move {
         let strategy = |reason: &str, rollback_on_retry| RetryStrategy {
-            max_attempts: 1,
+            policy: attempts(1),
             reason: reason.into(),
             rollback_on_retry,
             ..patient()

@@ -11,12 +11,15 @@ mod retry;
 use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Value, json};
+use soma_retry::RetryPolicy;
 
 pub use self::{builder::DagBuilder, file::DagFile};
-use crate::package::Digest;
-use soma_retry::RetryPolicy;
+use crate::{
+    package::{Digest, schema_of},
+    signal::Object,
+};
 
 /// One flow, as it is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,7 +59,7 @@ pub enum DagType {
 }
 
 /// One place in a flow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "@type", deny_unknown_fields)]
 pub enum Placement {
     /// One node.
@@ -298,6 +301,11 @@ pub enum Outcome {
     Failed,
 }
 
+/// The JSON schema of a document.
+pub fn schema() -> Value {
+    schema_of::<Dag>()
+}
+
 impl Dag {
     /// Digest of everything that it says. The order of keys and white space do
     /// not count.
@@ -318,6 +326,25 @@ impl fmt::Display for Dag {
     /// The document as text, indented.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.to_json())
+    }
+}
+
+// By hand: what serde keeps of a value until it has seen its tag loses numbers
+// that are kept as they were written.
+impl<'de> Deserialize<'de> for Placement {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut object = Object::deserialize(deserializer)?;
+        let tag = object.shift_remove("@type").unwrap_or_default();
+        let value = Value::Object(object);
+        let read = match tag.as_str() {
+            Some("SingleNode") => serde_json::from_value(value).map(Self::Single),
+            Some("ParallelNode") => serde_json::from_value(value).map(Self::Parallel),
+            Some("FanOutNode") => serde_json::from_value(value).map(Self::FanOut),
+            Some("DeepDAGNode") => serde_json::from_value(value).map(Self::Deep),
+            Some("TerminalNode") => serde_json::from_value(value).map(Self::Terminal),
+            _ => return Err(D::Error::custom(format!("`{tag}` is no type of placement"))),
+        };
+        read.map_err(D::Error::custom)
     }
 }
 

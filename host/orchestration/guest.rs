@@ -4,10 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
+use soma_retry::{RetryPolicy, Strategy};
 
 use super::{
     Answer, DispatchError, RetryError, RetryStrategy, StopOptions, TenantHandle, WaitError,
-    context::Task, dispatch::Dispatch, pathway::Pathway, registry::Target, retry::Backoff,
+    context::Task, dispatch::Dispatch, pathway::Pathway, registry::Target,
 };
 use crate::{
     engram::BoxFuture,
@@ -143,9 +144,9 @@ impl Orchestration for GuestOrchestrator {
                 Err(RetryError::Exhausted { last, .. } | RetryError::NotRetried(last)) => {
                     Err(unanswered(last))
                 }
-                Err(RetryError::NoAttempts) => Err(wit::OrchestrationError::Invalid(
-                    RetryError::NoAttempts.to_string(),
-                )),
+                Err(RetryError::Policy(invalid)) => {
+                    Err(wit::OrchestrationError::Invalid(invalid.to_string()))
+                }
             }
         })
     }
@@ -196,15 +197,15 @@ pub(crate) fn target_of(target: &wit::Target) -> Result<Target, wit::Orchestrati
 
 /// Whether a neuron may ask for so many attempts.
 pub(crate) fn check_attempts(strategy: &wit::RetryStrategy) -> Result<(), wit::OrchestrationError> {
-    match strategy.max_attempts {
-        0 => Err(wit::OrchestrationError::Invalid(
-            RetryError::NoAttempts.to_string(),
-        )),
-        1..=MAX_ATTEMPTS => Ok(()),
-        attempts => Err(wit::OrchestrationError::Invalid(format!(
-            "max-attempts is {attempts}, at most {MAX_ATTEMPTS} are made"
-        ))),
-    }
+    let attempts = strategy.max_attempts;
+    let limit = match attempts {
+        0 => "at least 1 is".to_owned(),
+        1..=MAX_ATTEMPTS => return Ok(()),
+        _ => format!("at most {MAX_ATTEMPTS} are"),
+    };
+    Err(wit::OrchestrationError::Invalid(format!(
+        "max-attempts is {attempts}, {limit} made"
+    )))
 }
 
 /// The refusal of a task on a trace of somebody else's.
@@ -219,22 +220,28 @@ pub(crate) fn not_started(trace: &TraceId) -> wit::OrchestrationError {
     wit::OrchestrationError::Denied(format!("trace {trace} was not started by this task"))
 }
 
+/// What the contract's record has no key for is as without it: no jitter, and
+/// what is recoverable is retried.
 fn strategy_of(strategy: wit::RetryStrategy) -> RetryStrategy {
-    let ms = Duration::from_millis;
+    let (growth, base_ms) = match strategy.backoff {
+        wit::Backoff::None => (Strategy::Constant, 0),
+        wit::Backoff::Constant(base) => (Strategy::Constant, base),
+        wit::Backoff::Linear(base) => (Strategy::Linear, base),
+        wit::Backoff::Exponential(base) => (Strategy::Exponential, base),
+        wit::Backoff::DecorrelatedJitter(base) => (Strategy::DecorrelatedJitter, base),
+    };
     RetryStrategy {
-        max_attempts: strategy.max_attempts,
-        timeout: ms(strategy.timeout_ms),
-        backoff: match strategy.backoff {
-            wit::Backoff::None => Backoff::None,
-            wit::Backoff::Constant(base) => Backoff::Constant(ms(base)),
-            wit::Backoff::Linear(base) => Backoff::Linear(ms(base)),
-            wit::Backoff::Exponential(base) => Backoff::Exponential {
-                base: ms(base),
-                multiplier: 2.0,
-            },
-            wit::Backoff::DecorrelatedJitter(base) => Backoff::DecorrelatedJitter(ms(base)),
+        policy: RetryPolicy {
+            max_attempts: strategy.max_attempts,
+            strategy: growth,
+            base_delay: Duration::from_millis(base_ms),
+            max_delay: Duration::from_millis(strategy.max_delay_ms),
+            multiplier: 2.0,
+            jitter_factor: 0.0,
+            retry_on: None,
+            abort_on: None,
         },
-        max_delay: ms(strategy.max_delay_ms),
+        timeout: Duration::from_millis(strategy.timeout_ms),
         rollback_on_retry: strategy.rollback_on_retry,
         reason: strategy.reason.into(),
         ..RetryStrategy::default()

@@ -28,7 +28,7 @@ pub use self::{
     dispatch::{CallError, Dispatch, DispatchError},
     pathway::{Answer, Pathway, Scope, WaitError},
     registry::{Access, Binding, Neuron, Target},
-    retry::{Backoff, OnRetry, Outcome, RetryError, RetryStrategy, is_retryable},
+    retry::{Abandoned, OnRetry, Outcome, RetryError, RetryIf, RetryStrategy, failure_of, retry},
     stop::{StopOptions, Stopped},
     tenant::{OpenTrace, TenantHandle},
 };
@@ -40,6 +40,8 @@ use crate::{
     synapse::{Subject, Synapse},
     tenant::{Admission, Tenant},
 };
+#[doc(inline)]
+pub use soma_retry::{Decision, Failed, GiveUp, InvalidPolicy, Problem, RetryPolicy, Strategy};
 
 /// What all tenants of a host share.
 pub struct Core {

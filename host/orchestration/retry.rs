@@ -1,12 +1,19 @@
 //! Retry: attempts that never overlap.
 //!
-//! Cosmonapse's `RetryStrategy` (reference, section 3.3) with Dagonizer's
-//! backoff formulas (reference, section 1.3).
+//! What is tried again and how long to wait is a [`RetryPolicy`]'s to say; this
+//! file makes the attempts: of a task, in the manner of Cosmonapse's
+//! `RetryStrategy` (reference, section 3.3), and of any call of an embedder's,
+//! in that of Dagonizer's `RetryPolicy.run` (reference, section 1.3).
 
 use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
+
+use soma_retry::{Decision, Failed, GiveUp, InvalidPolicy, RetryPolicy};
 
 use super::{
     Answer, DispatchError, WaitError,
@@ -14,57 +21,38 @@ use super::{
     stop::StopOptions,
     tenant::TenantHandle,
 };
-use crate::{clock::Random, signal::Payload};
+use crate::{
+    clock::{Clock, Random},
+    signal::{ErrorReport, Payload},
+};
 
-/// How long to wait before the next attempt.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Backoff {
-    /// Not at all.
-    #[default]
-    None,
-    /// `base` each time.
-    Constant(Duration),
-    /// `base × n` after attempt n, counted from 1.
-    Linear(Duration),
-    /// `base × multiplier^(n-1)`.
-    Exponential {
-        /// First wait.
-        base: Duration,
-        /// Usually 2.
-        multiplier: f64,
-    },
-    /// Uniform in [base, 3 × base).
-    DecorrelatedJitter(Duration),
-}
-
-/// When and how often to try again.
+/// How a task is tried again.
 #[derive(Clone)]
 pub struct RetryStrategy {
-    /// At least 1. Default 3.
-    pub max_attempts: u32,
+    /// How often, after which wait, and after which failures. Default
+    /// [`RetryPolicy::immediate`]: three attempts without a wait, of what is
+    /// recoverable; timeouts (code `TIMEOUT`) and closed pathways (`CLOSED`)
+    /// are.
+    pub policy: RetryPolicy,
     /// Of one attempt. Default 30 s.
     pub timeout: Duration,
-    /// Default none.
-    pub backoff: Backoff,
-    /// Upper bound of a backoff, applied after jitter. Default 30 s.
-    pub max_delay: Duration,
-    /// Spreads a backoff by up to this fraction either way; not applied to
-    /// [`Backoff::DecorrelatedJitter`]. Default 0.
-    pub jitter_factor: f64,
     /// Each attempt on a fresh trace (the default), or all on the one the
     /// dispatch names.
     pub new_trace: bool,
     /// Undo a failed attempt's writes before the next. Default false: they are
     /// committed, as the peer does.
     pub rollback_on_retry: bool,
-    /// What to retry. Default: timeouts, closed pathways and recoverable
-    /// ERRORs.
-    pub retry_on: Arc<dyn Fn(&Outcome) -> bool + Send + Sync>,
+    /// Decides in place of the policy's `retry_on`, and on replies that are no
+    /// failures too; `abort_on` still wins. Default none.
+    pub retry_if: Option<RetryIf>,
     /// Called between attempts with the attempt that failed, counted from 0.
     pub on_retry: Option<OnRetry>,
     /// Reason on the STOP. Default `retry`.
     pub reason: Arc<str>,
 }
+
+/// See [`RetryStrategy::retry_if`].
+pub type RetryIf = Arc<dyn Fn(&Outcome) -> bool + Send + Sync>;
 
 /// See [`RetryStrategy::on_retry`].
 pub type OnRetry = Arc<dyn Fn(u32, &Outcome) + Send + Sync>;
@@ -75,9 +63,8 @@ pub type Outcome = Result<Answer, WaitError>;
 impl std::fmt::Debug for RetryStrategy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RetryStrategy")
-            .field("max_attempts", &self.max_attempts)
+            .field("policy", &self.policy)
             .field("timeout", &self.timeout)
-            .field("backoff", &self.backoff)
             .finish_non_exhaustive()
     }
 }
@@ -85,60 +72,69 @@ impl std::fmt::Debug for RetryStrategy {
 impl Default for RetryStrategy {
     fn default() -> Self {
         Self {
-            max_attempts: 3,
+            policy: RetryPolicy::immediate(),
             timeout: Duration::from_secs(30),
-            backoff: Backoff::None,
-            max_delay: Duration::from_secs(30),
-            jitter_factor: 0.0,
             new_trace: true,
             rollback_on_retry: false,
-            retry_on: Arc::new(is_retryable),
+            retry_if: None,
             on_retry: None,
             reason: "retry".into(),
         }
     }
 }
 
-/// The default of [`RetryStrategy::retry_on`].
-pub fn is_retryable(outcome: &Outcome) -> bool {
-    match outcome {
-        Err(WaitError::Timeout { .. } | WaitError::Closed(_)) => true,
-        Ok(answer) => {
-            matches!(&answer.signal.payload, Payload::Error(error) if error.recoverable)
+impl Failed for WaitError {
+    fn code(&self) -> &str {
+        match self {
+            Self::Timeout { .. } => "TIMEOUT",
+            Self::Closed(_) => "CLOSED",
         }
+    }
+
+    fn recoverable(&self) -> bool {
+        true
+    }
+}
+
+impl Failed for ErrorReport {
+    fn code(&self) -> &str {
+        &self.code
+    }
+
+    fn recoverable(&self) -> bool {
+        self.recoverable
+    }
+}
+
+/// Why an attempt's end is a failure; `None` for a result and a question back.
+pub fn failure_of(outcome: &Outcome) -> Option<&dyn Failed> {
+    match outcome {
+        Err(error) => Some(error),
+        Ok(answer) => match &answer.signal.payload {
+            Payload::Error(error) => Some(error),
+            _ => None,
+        },
     }
 }
 
 impl RetryStrategy {
-    /// The wait after `attempt`, counted from 1.
-    pub fn delay(&self, attempt: u32, random: &Random) -> Duration {
-        let jittered = |seconds: f64| {
-            if self.jitter_factor > 0.0 {
-                seconds + seconds * self.jitter_factor * (2.0 * random.unit() - 1.0)
-            } else {
-                seconds
+    /// What to do after attempt `attempt`, counted from 1, has ended so.
+    fn decide(&self, attempt: u32, outcome: &Outcome, random: &Random) -> Decision {
+        let unit = || random.unit();
+        let failure = failure_of(outcome);
+        match (&self.retry_if, failure) {
+            (None, Some(failure)) => self.policy.decide(attempt, failure, unit),
+            (None, None) => Decision::GiveUp(GiveUp::NotRetried),
+            (Some(_), Some(failure)) if self.policy.aborts(failure) => {
+                Decision::GiveUp(GiveUp::AbortOn)
             }
-        };
-        let seconds = match self.backoff {
-            Backoff::None => return Duration::ZERO,
-            Backoff::Constant(base) => jittered(base.as_secs_f64()),
-            Backoff::Linear(base) => jittered(base.as_secs_f64() * f64::from(attempt)),
-            Backoff::Exponential { base, multiplier } => {
-                let power = f64::from(attempt.saturating_sub(1));
-                jittered(base.as_secs_f64() * multiplier.powf(power))
-            }
-            Backoff::DecorrelatedJitter(base) => {
-                let base = base.as_secs_f64();
-                base + random.unit() * 2.0 * base
-            }
-        };
-        // NaN and negative waits are none; an infinite one is the cap.
-        let capped = seconds.max(0.0).min(self.max_delay.as_secs_f64());
-        Duration::try_from_secs_f64(capped).unwrap_or(self.max_delay)
+            (Some(retry_if), _) if retry_if(outcome) => self.policy.again(attempt, unit),
+            (Some(_), _) => Decision::GiveUp(GiveUp::NotRetried),
+        }
     }
 }
 
-/// Why a retried call has no answer.
+/// Why a retried task has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RetryError {
@@ -156,9 +152,9 @@ pub enum RetryError {
     /// An end that the strategy does not retry.
     #[error(transparent)]
     NotRetried(WaitError),
-    /// Asked for no attempt.
-    #[error("max_attempts is 0; a call needs at least one attempt")]
-    NoAttempts,
+    /// The policy makes no sense; nothing was started.
+    #[error(transparent)]
+    Policy(#[from] InvalidPolicy),
 }
 
 impl TenantHandle {
@@ -167,7 +163,8 @@ impl TenantHandle {
     /// stopped. A recoverable ERROR of the last attempt is the answer.
     ///
     /// # Errors
-    /// When the attempts are used up without a signal, or one could not start.
+    /// When the attempts are used up without a signal, one could not start, or
+    /// the policy is invalid.
     pub async fn run_with_retry(
         &self,
         dispatch: Dispatch,
@@ -183,9 +180,7 @@ impl TenantHandle {
         strategy: &RetryStrategy,
         parent: Option<Parent<'_>>,
     ) -> Result<Answer, RetryError> {
-        if strategy.max_attempts == 0 {
-            return Err(RetryError::NoAttempts);
-        }
+        strategy.policy.validate()?;
         if strategy.new_trace {
             dispatch = dispatch.on_fresh_trace();
         }
@@ -212,16 +207,19 @@ impl TenantHandle {
     ) -> Result<Answer, RetryError> {
         let mut attempt = 0;
         loop {
-            let outcome = self.attempt(dispatch, strategy, attempt, parent).await?;
-            if !(strategy.retry_on)(&outcome) {
-                return outcome.map_err(RetryError::NotRetried);
-            }
-            if attempt + 1 >= strategy.max_attempts {
-                return outcome.map_err(|last| RetryError::Exhausted {
-                    attempts: strategy.max_attempts,
-                    last,
-                });
-            }
+            let (outcome, decision) = self.attempt(dispatch, strategy, attempt, parent).await?;
+            let after = match decision {
+                Decision::Retry { after } => after,
+                Decision::GiveUp(GiveUp::Exhausted) => {
+                    return outcome.map_err(|last| RetryError::Exhausted {
+                        attempts: attempt + 1,
+                        last,
+                    });
+                }
+                Decision::GiveUp(GiveUp::AbortOn | GiveUp::NotRetried) => {
+                    return outcome.map_err(RetryError::NotRetried);
+                }
+            };
             // Its clock stops with the host: there is no waiting on it.
             if self.core().closed.load(Ordering::Acquire) {
                 return Err(DispatchError::ShutDown.into());
@@ -230,21 +228,21 @@ impl TenantHandle {
                 on_retry(attempt, &outcome);
             }
             attempt += 1;
-            let delay = strategy.delay(attempt, self.random());
-            if !delay.is_zero() {
-                self.clock().sleep(delay).await;
+            if !after.is_zero() {
+                self.clock().sleep(after).await;
             }
         }
     }
 
-    /// One attempt; when it is to be retried it has ended on return.
+    /// One attempt, counted from 0; unless its end is taken as it is, nothing
+    /// of it runs any more on return.
     async fn attempt(
         &self,
         dispatch: &Dispatch,
         strategy: &RetryStrategy,
         attempt: u32,
         parent: Option<Parent<'_>>,
-    ) -> Result<Outcome, DispatchError> {
+    ) -> Result<(Outcome, Decision), DispatchError> {
         let dispatch = dispatch.clone().attempt(attempt);
         let mut pathway = match parent {
             // A neuron's own stack is no place to run another on.
@@ -252,7 +250,8 @@ impl TenantHandle {
             None => self.core().dispatch_here(self.state(), dispatch)?,
         };
         let outcome = pathway.wait(strategy.timeout).await;
-        if !(strategy.retry_on)(&outcome) {
+        let decision = strategy.decide(attempt + 1, &outcome, self.random());
+        if let Decision::GiveUp(GiveUp::AbortOn | GiveUp::NotRetried) = decision {
             if let Ok(answer) = &outcome {
                 self.settle(pathway, answer).await;
             }
@@ -268,74 +267,151 @@ impl TenantHandle {
             self.core().sandbox.interrupt();
             pathway.trace().task_ended(pathway.control()).await;
         }
-        Ok(outcome)
+        Ok((outcome, decision))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Why a retried call of an embedder's has no value.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Abandoned<E> {
+    /// The policy says that this is the end.
+    #[error("gave up at attempt {attempts}, {reason}: {last}")]
+    GaveUp {
+        /// How many were made.
+        attempts: u32,
+        /// Why there is no further one.
+        reason: GiveUp,
+        /// How the last one failed.
+        last: E,
+    },
+    /// It was cancelled before it succeeded.
+    #[error("cancelled after {attempts} attempts")]
+    Cancelled {
+        /// How many were made.
+        attempts: u32,
+        /// How the last one failed, if there was one.
+        last: Option<E>,
+    },
+    /// The policy makes no sense; no call was made.
+    #[error(transparent)]
+    Policy(#[from] InvalidPolicy),
+}
 
-    fn strategy(backoff: Backoff, jitter_factor: f64) -> RetryStrategy {
-        RetryStrategy {
-            backoff,
-            jitter_factor,
-            ..RetryStrategy::default()
+impl<E> Abandoned<E> {
+    /// How the last attempt failed, if there was one.
+    pub fn into_last(self) -> Option<E> {
+        match self {
+            Self::GaveUp { last, .. } => Some(last),
+            Self::Cancelled { last, .. } => last,
+            Self::Policy(_) => None,
         }
     }
+}
 
-    const BASE: Duration = Duration::from_millis(100);
-
-    #[test]
-    fn backoffs_follow_the_references_formulas() {
-        let random = Random::seeded(1);
-        let waits = |backoff| {
-            let strategy = strategy(backoff, 0.0);
-            [1, 2, 3].map(|attempt| strategy.delay(attempt, &random).as_millis())
-        };
-        assert_eq!(waits(Backoff::None), [0, 0, 0]);
-        assert_eq!(waits(Backoff::Constant(BASE)), [100, 100, 100]);
-        assert_eq!(waits(Backoff::Linear(BASE)), [100, 200, 300]);
-        let exponential = Backoff::Exponential {
-            base: BASE,
-            multiplier: 2.0,
-        };
-        assert_eq!(waits(exponential), [100, 200, 400]);
-    }
-
-    #[test]
-    fn decorrelated_jitter_stays_between_base_and_three_times_base() {
-        let random = Random::seeded(7);
-        let strategy = strategy(Backoff::DecorrelatedJitter(BASE), 0.5);
-        for attempt in 1..1_000 {
-            let wait = strategy.delay(attempt, &random);
-            assert!(wait >= BASE && wait < BASE * 3, "{wait:?}");
+/// Makes a call of one's own until it succeeds, as the policy says. The call
+/// gets the number of the attempt, counted from 1. Waits are slept on `clock`,
+/// and their jitter is drawn from `random`; with a virtual clock an hour's
+/// backoff takes no time, with a seeded random source each is the same.
+///
+/// `cancel` ends it: a future such as a token's, or [`std::future::pending`].
+/// Once that has ended no call is made, and a wait ends at once. A call that is
+/// under way is not cut off: it may listen to the same token, and when it
+/// succeeds all the same its value is returned. To cut off all, drop the future.
+///
+/// There is no wait after the last failure, none where the policy says zero,
+/// and nothing is left running when this returns.
+///
+/// ```
+/// use std::{future::pending, time::Duration};
+///
+/// use soma::{
+///     clock::{Clock, Random},
+///     orchestration::{Abandoned, Failed, RetryPolicy, retry},
+/// };
+///
+/// #[derive(Debug)]
+/// struct Busy;
+///
+/// impl Failed for Busy {
+///     fn code(&self) -> &str {
+///         "BUSY"
+///     }
+///
+///     fn recoverable(&self) -> bool {
+///         true
+///     }
+/// }
+///
+/// async fn ask(clock: &Clock, random: &Random) -> Result<u32, Abandoned<Busy>> {
+///     let policy = RetryPolicy {
+///         base_delay: Duration::from_millis(200),
+///         ..RetryPolicy::default()
+///     };
+///     retry(&policy, clock, random, pending(), |attempt| async move {
+///         if attempt < 3 { Err(Busy) } else { Ok(attempt) }
+///     })
+///     .await
+/// }
+/// ```
+///
+/// # Errors
+/// [`Abandoned`] tells why there is no value.
+pub async fn retry<T, E, F>(
+    policy: &RetryPolicy,
+    clock: &Clock,
+    random: &Random,
+    cancel: impl Future<Output = ()>,
+    mut call: impl FnMut(u32) -> F,
+) -> Result<T, Abandoned<E>>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Failed,
+{
+    policy.validate()?;
+    let mut cancel = pin!(cancel);
+    let mut wait = Duration::ZERO;
+    let mut attempts = 0;
+    let mut last = None;
+    loop {
+        if ends_within(cancel.as_mut(), wait, clock).await {
+            return Err(Abandoned::Cancelled { attempts, last });
         }
-    }
-
-    #[test]
-    fn jitter_spreads_both_ways_and_the_cap_comes_last() {
-        let random = Random::seeded(7);
-        let mut strategy = strategy(Backoff::Constant(BASE), 0.5);
-        let waits: Vec<_> = (0..1_000).map(|_| strategy.delay(1, &random)).collect();
-        assert!(waits.iter().any(|wait| *wait < BASE));
-        assert!(waits.iter().any(|wait| *wait > BASE));
-        assert!(
-            waits
-                .iter()
-                .all(|wait| *wait >= BASE / 2 && *wait <= BASE * 3 / 2)
-        );
-        strategy.max_delay = BASE / 4;
-        assert_eq!(strategy.delay(1, &random), BASE / 4);
-    }
-
-    #[test]
-    fn a_backoff_beyond_all_numbers_is_the_cap() {
-        let endless = Backoff::Exponential {
-            base: BASE,
-            multiplier: f64::INFINITY,
+        attempts += 1;
+        let failure = match call(attempts).await {
+            Ok(value) => return Ok(value),
+            Err(failure) => failure,
         };
-        let strategy = strategy(endless, 0.0);
-        assert_eq!(strategy.delay(5, &Random::seeded(1)), strategy.max_delay);
+        match policy.decide(attempts, &failure, || random.unit()) {
+            Decision::Retry { after } => wait = after,
+            Decision::GiveUp(reason) => {
+                return Err(Abandoned::GaveUp {
+                    attempts,
+                    reason,
+                    last: failure,
+                });
+            }
+        }
+        last = Some(failure);
     }
+}
+
+/// Waits, unless `cancel` ends before; whether it does. It is polled at least
+/// once, and never after its end.
+async fn ends_within(
+    mut cancel: Pin<&mut impl Future<Output = ()>>,
+    wait: Duration,
+    clock: &Clock,
+) -> bool {
+    let mut sleep = (!wait.is_zero()).then(|| clock.sleep(wait));
+    poll_fn(|context| {
+        if cancel.as_mut().poll(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        match &mut sleep {
+            Some(sleep) => Pin::new(sleep).poll(context).map(|()| false),
+            None => Poll::Ready(false),
+        }
+    })
+    .await
 }

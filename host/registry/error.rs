@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::reference::Reference;
-use crate::package::Digest;
+use crate::{orchestration::Failed, package::Digest};
 
 /// Why a push or a pull did not happen. No message holds credentials, and what
 /// a registry says is cut short and freed of control characters.
@@ -158,9 +158,18 @@ pub enum RegistryError {
     Client(String),
 }
 
-impl RegistryError {
+impl Failed for RegistryError {
+    fn code(&self) -> &str {
+        match self {
+            Self::Unreachable { .. } => "REGISTRY_UNREACHABLE",
+            Self::Timeout { .. } => "REGISTRY_TIMEOUT",
+            Self::Answer { .. } => "REGISTRY_ANSWER",
+            _ => "REGISTRY",
+        }
+    }
+
     /// Whether the same may go well a moment later.
-    pub(super) fn is_transient(&self) -> bool {
+    fn recoverable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
             Self::Answer { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),

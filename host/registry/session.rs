@@ -1,6 +1,6 @@
 //! One repository of one registry, by the OCI distribution specification.
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Random},
-    orchestration::{Backoff, RetryStrategy},
+    orchestration::{Failed, RetryPolicy, retry},
     package::Digest,
 };
 
@@ -64,15 +64,12 @@ struct Said {
 const MAX_ERROR: u64 = 16 << 10;
 
 /// A registry that has more than a moment's trouble is for its people.
-fn patience() -> RetryStrategy {
-    RetryStrategy {
-        max_attempts: 3,
-        backoff: Backoff::Exponential {
-            base: Duration::from_millis(200),
-            multiplier: 3.0,
-        },
+fn patience() -> RetryPolicy {
+    RetryPolicy {
+        base_delay: Duration::from_millis(200),
+        multiplier: 3.0,
         jitter_factor: 0.2,
-        ..RetryStrategy::default()
+        ..RetryPolicy::default()
     }
 }
 
@@ -351,18 +348,21 @@ impl<'a> Session<'a> {
     where
         F: Future<Output = Result<T, RegistryError>>,
     {
-        let patience = patience();
-        let mut attempt = 1;
-        loop {
-            match step().await {
-                Err(error) if error.is_transient() && attempt < patience.max_attempts => {
-                    tracing::info!(%error, attempt, "asking the registry again");
-                    self.clock.sleep(patience.delay(attempt, self.random)).await;
-                    attempt += 1;
-                }
-                done => return done,
+        let step = |attempt| {
+            let step = step();
+            async move {
+                step.await.inspect_err(|error| {
+                    if error.recoverable() {
+                        tracing::info!(%error, attempt, "the registry was asked in vain");
+                    }
+                })
             }
-        }
+        };
+        let done = retry(&patience(), self.clock, self.random, pending(), step).await;
+        done.map_err(|abandoned| {
+            let why = abandoned.to_string();
+            abandoned.into_last().unwrap_or(RegistryError::Client(why))
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! How often a call is tried again, after which wait, and after which failures.
 //!
-//! One [`RetryPolicy`] serves the host's orchestrator, flows, embedders' own
+//! One [`RetryPolicy`] serves the host's orchestrator, documents, embedders' own
 //! calls and, inside the sandbox, neurons. It only decides: it never calls,
 //! sleeps, reads a clock or draws a number. Whoever makes the calls asks
 //! [`RetryPolicy::decide`] after each that failed, with a random source of

@@ -67,7 +67,7 @@ fn an_answer_that_comes_too_late_or_never_is_waited_for_as_long_as_asked() {
             "now",
             {"retry": {"neuron": "never", "input": {}, "max_attempts": 3, "timeout_ms": 2000}},
             "now",
-            {"retry": {"neuron": "never", "input": {}, "max_attempts": 0, "timeout_ms": 2000}},
+            {"retry": {"neuron": "never", "input": {}, "max_attempts": 1001, "timeout_ms": 2000}},
         ]),
         with(json!([
             {"neuron": "late", "output": {}, "after": "2s"},
@@ -90,7 +90,7 @@ fn an_answer_that_comes_too_late_or_never_is_waited_for_as_long_as_asked() {
     );
     assert_eq!(
         said[7]["error"]["message"],
-        json!("invalid request: max_attempts is 0; a call needs at least one attempt")
+        json!("invalid request: max-attempts is 1001, at most 1000 are made")
     );
 }
 

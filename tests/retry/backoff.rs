@@ -6,7 +6,7 @@ use super::*;
 async fn backoffs(stage: &Stage, hand: &VirtualClock, strategy: RetryStrategy) -> Vec<Duration> {
     let mut tap = Tap::on(&stage.tenant);
     let task = by_attempt(json!([fails()]));
-    let attempts = strategy.max_attempts;
+    let attempts = strategy.policy.max_attempts;
     let clock = async {
         let mut waits = Vec::new();
         for _ in 1..attempts {
@@ -29,26 +29,26 @@ fn backoffs_wait_on_the_clock_between_attempts_as_their_formulas_say() {
     let (host, hand) = virtual_host();
     let stage = Stage::new(&host, "acme");
     run(&host, async move {
-        let with = |backoff| RetryStrategy {
-            max_attempts: 5,
-            backoff,
-            max_delay: 100 * HOUR,
+        let with = |strategy, max_delay| RetryStrategy {
+            policy: RetryPolicy {
+                max_attempts: 5,
+                strategy,
+                base_delay: HOUR,
+                max_delay,
+                jitter_factor: 0.0,
+                ..RetryPolicy::default()
+            },
             ..patient()
         };
-        let constant = backoffs(&stage, &hand, with(Backoff::Constant(HOUR))).await;
-        assert_eq!(constant, [HOUR; 4]);
-        let linear = backoffs(&stage, &hand, with(Backoff::Linear(HOUR))).await;
-        assert_eq!(linear, [HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR]);
-        let exponential = with(Backoff::Exponential {
-            base: HOUR,
-            multiplier: 2.0,
-        });
-        let waits = backoffs(&stage, &hand, exponential.clone()).await;
+        let constant = with(Strategy::Constant, 100 * HOUR);
+        assert_eq!(backoffs(&stage, &hand, constant).await, [HOUR; 4]);
+        let linear = with(Strategy::Linear, 100 * HOUR);
+        let waits = backoffs(&stage, &hand, linear).await;
+        assert_eq!(waits, [HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR]);
+        let exponential = with(Strategy::Exponential, 100 * HOUR);
+        let waits = backoffs(&stage, &hand, exponential).await;
         assert_eq!(waits, [HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR]);
-        let capped = RetryStrategy {
-            max_delay: 3 * HOUR,
-            ..exponential
-        };
+        let capped = with(Strategy::Exponential, 3 * HOUR);
         let waits = backoffs(&stage, &hand, capped).await;
         assert_eq!(waits, [HOUR, 2 * HOUR, 3 * HOUR, 3 * HOUR]);
     });
@@ -61,9 +61,13 @@ fn jittered_backoffs_stay_in_their_bounds_and_a_seed_repeats_them() {
         let stage = Stage::new(&host, "acme");
         run(&host, async move {
             let strategy = RetryStrategy {
-                max_attempts: 8,
-                backoff: Backoff::DecorrelatedJitter(HOUR),
-                max_delay: 100 * HOUR,
+                policy: RetryPolicy {
+                    max_attempts: 8,
+                    strategy: Strategy::DecorrelatedJitter,
+                    base_delay: HOUR,
+                    max_delay: 100 * HOUR,
+                    ..RetryPolicy::default()
+                },
                 ..patient()
             };
             backoffs(&stage, &hand, strategy).await

@@ -1,9 +1,9 @@
 //! What a new project starts with: the template of its language, and copies of
 //! the SDK and of the contract, so that it needs nothing of this repository.
 //!
-//! All of it is part of this crate. The SDKs and the contract are kept once, in
-//! `plugins/` and `wit/`; `tests` below checks that no file of theirs is missing
-//! here.
+//! All of it is part of this crate. The SDKs, what the Rust one shares with the
+//! host and the contract are kept once, in `plugins/`, `retry/` and `wit/`;
+//! `tests` below checks that no file of theirs is missing here.
 
 use sha2::{Digest, Sha256};
 
@@ -55,6 +55,10 @@ const RUST_SDK: Files = files!("plugins/sdk":
     "src/orchestration.rs", "src/random.rs", "src/reply.rs", "src/retry.rs", "src/synapse.rs",
     "src/task.rs",
 );
+/// What the Rust SDK shares with the host.
+const RETRY: Files = files!("retry":
+    "Cargo.toml", "src/decide.rs", "src/delay.rs", "src/invalid.rs", "src/json.rs", "src/lib.rs",
+);
 const PYTHON_SDK: Files = files!("plugins/python/sdk": "soma_neuron.py", "soma_system.py");
 const JAVASCRIPT_SDK: Files = files!("plugins/javascript/sdk": "soma-neuron.js");
 const C_SDK: Files = files!("plugins/c/sdk":
@@ -91,18 +95,47 @@ const GO_SDK: Files = files!("plugins/go/sdk":
     "without_log.go",
 );
 
-/// The workspace that the Rust SDK takes parts of its manifest from.
-const PLUGINS_MANIFEST: &str = include_str!("../../plugins/Cargo.toml");
+/// Where a project has a copy of something of ours.
+struct Copies {
+    folder: &'static str,
+    files: Files,
+    /// The manifest of the workspace that it is a member of here.
+    workspace: &'static str,
+}
+
+impl Copies {
+    const fn new(folder: &'static str, files: Files) -> Self {
+        Self {
+            folder,
+            files,
+            workspace: "",
+        }
+    }
+}
+
+/// What a project in Rust is built on. Two levels deep, as in `plugins/`: the
+/// SDK names the contract's folder.
+const RUST_CRATES: [Copies; 2] = [
+    Copies {
+        folder: "vendor/soma-neuron",
+        files: RUST_SDK,
+        workspace: include_str!("../../plugins/Cargo.toml"),
+    },
+    Copies {
+        folder: "vendor/soma-retry",
+        files: RETRY,
+        workspace: include_str!("../../Cargo.toml"),
+    },
+];
 
 /// All files of a new project in this language for a neuron of this id.
 pub fn template(language: Language, id: &str) -> Vec<TemplateFile> {
-    let (own, sdk, sdk_folder) = match language {
-        // Two levels deep, as in `plugins/`: it names the contract's folder.
-        Language::Rust => (RUST, RUST_SDK, "vendor/soma-neuron"),
-        Language::Python => (PYTHON, PYTHON_SDK, "sdk"),
-        Language::JavaScript => (JAVASCRIPT, JAVASCRIPT_SDK, "sdk"),
-        Language::C => (C, C_SDK, "sdk"),
-        Language::Go => (GO, GO_SDK, "sdk"),
+    let (own, helpers) = match language {
+        Language::Rust => (RUST, Vec::from(RUST_CRATES)),
+        Language::Python => (PYTHON, vec![Copies::new("sdk", PYTHON_SDK)]),
+        Language::JavaScript => (JAVASCRIPT, vec![Copies::new("sdk", JAVASCRIPT_SDK)]),
+        Language::C => (C, vec![Copies::new("sdk", C_SDK)]),
+        Language::Go => (GO, vec![Copies::new("sdk", GO_SDK)]),
     };
     let mut files = Vec::new();
     for (name, contents) in own {
@@ -117,11 +150,11 @@ pub fn template(language: Language, id: &str) -> Vec<TemplateFile> {
             contents: contents.replace("{{package}}", &package(id)),
         });
     }
-    for (folder, copies) in [(sdk_folder, sdk), ("wit", CONTRACT)] {
-        files.extend(copies.iter().map(|(name, contents)| TemplateFile {
-            path: format!("{folder}/{name}"),
+    for copies in helpers.into_iter().chain([Copies::new("wit", CONTRACT)]) {
+        files.extend(copies.files.iter().map(|(name, contents)| TemplateFile {
+            path: format!("{}/{name}", copies.folder),
             contents: if *name == "Cargo.toml" {
-                on_its_own(contents)
+                on_its_own(contents, copies.workspace)
             } else {
                 (*contents).to_owned()
             },
@@ -153,20 +186,24 @@ fn package(id: &str) -> String {
     }
 }
 
-/// The SDK's manifest with what it takes from its workspace written out.
-fn on_its_own(manifest: &str) -> String {
+/// The manifest of a vendored crate: with what it takes from its workspace
+/// written out, the others of [`RUST_CRATES`] beside it, and nothing of its
+/// tests.
+fn on_its_own(manifest: &str, workspace: &str) -> String {
     let inherited = |key: &str| {
-        let value = PLUGINS_MANIFEST.lines().find_map(|line| {
+        let value = workspace.lines().find_map(|line| {
             let (name, value) = line.split_once(" = ")?;
             (name == key).then_some(value)
         });
         value.unwrap_or_default()
     };
-    let mut text = String::new();
-    for line in manifest
+    let product = manifest.split("\n[dev-dependencies]\n").next();
+    let product = product
+        .unwrap_or_default()
         .replace("[lints]\nworkspace = true\n\n", "")
-        .lines()
-    {
+        .replace("\"../../retry\"", "\"../soma-retry\"");
+    let mut text = String::new();
+    for line in product.lines() {
         match line.strip_suffix(".workspace = true") {
             Some(key) => text.push_str(&format!("{key} = {}\n", inherited(key))),
             None => text.push_str(&format!("{line}\n")),
@@ -220,6 +257,7 @@ mod tests {
             ("templates/c", C),
             ("templates/go", GO),
             ("plugins/sdk", RUST_SDK),
+            ("retry", RETRY),
             ("plugins/python/sdk", PYTHON_SDK),
             ("plugins/javascript/sdk", JAVASCRIPT_SDK),
             ("plugins/c/sdk", C_SDK),
@@ -227,6 +265,8 @@ mod tests {
         ] {
             let mut there = Vec::new();
             below(&root().join(folder), "", &mut there);
+            // An author has no use for them.
+            there.retain(|name| !name.starts_with("tests/"));
             there.sort();
             let embedded: Vec<_> = files.iter().map(|(name, _)| *name).collect();
             assert_eq!(embedded, there, "of {folder}");
@@ -258,11 +298,36 @@ mod tests {
     }
 
     #[test]
-    fn the_rust_sdk_of_a_project_needs_no_workspace() {
-        let text = of(Language::Rust, "vendor/soma-neuron/Cargo.toml");
-        let manifest: toml::Table = text.parse().unwrap();
-        assert!(!text.contains("workspace"), "{text}");
-        assert_eq!(manifest["package"]["edition"].as_str(), Some("2024"));
-        assert_eq!(manifest["dependencies"]["serde_json"].as_str(), Some("1"));
+    fn the_crates_of_a_rust_project_need_no_workspace_and_nothing_but_each_other_and_crates_io() {
+        for copies in RUST_CRATES {
+            let text = of(Language::Rust, &format!("{}/Cargo.toml", copies.folder));
+            let manifest: toml::Table = text.parse().unwrap();
+            assert!(!text.contains("workspace"), "{text}");
+            assert_eq!(manifest["package"]["edition"].as_str(), Some("2024"));
+            assert_eq!(manifest["package"]["version"].as_str(), Some("0.1.0"));
+            assert!(!manifest.contains_key("dev-dependencies"), "{text}");
+            for (name, dependency) in manifest["dependencies"].as_table().unwrap() {
+                let path = dependency.get("path").and_then(toml::Value::as_str);
+                let beside = path.and_then(|path| path.strip_prefix("../"));
+                assert!(
+                    path.is_none() || beside == Some(name.as_str()),
+                    "{name} = {dependency:?}"
+                );
+                let folder = format!("vendor/{name}");
+                let vendored = RUST_CRATES.iter().any(|one| one.folder == folder);
+                assert_eq!(path.is_some(), vendored, "{name} = {dependency:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_retry_policy_that_guests_carry_depends_on_nothing_but_serde() {
+        let manifest: toml::Table = of(Language::Rust, "vendor/soma-retry/Cargo.toml")
+            .parse()
+            .unwrap();
+        let dependencies = manifest["dependencies"].as_table().unwrap();
+        let names: Vec<_> = dependencies.keys().collect();
+        assert_eq!(names, ["serde"]);
+        assert_eq!(dependencies["serde"]["optional"].as_bool(), Some(true));
     }
 }

@@ -52,6 +52,11 @@ const SEVERAL: [&str; 10] = [
     "wit-bindgen",
 ];
 
+/// The package of the host's workspace that the guests' SDK uses too, and its
+/// folder.
+const SHARED: &str = "soma-retry";
+const SHARED_FOLDER: &str = "retry";
+
 /// Version line and least patch of the engine. Lower ones have known holes,
 /// among them a host panic when a cancelled call is dropped.
 const WASMTIME_FLOOR: (&str, u64) = ("48.0", 8);
@@ -61,7 +66,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
     let mut several = BTreeSet::new();
     for (folder, packaged) in [
-        (root.to_path_buf(), &["soma", "soma-toolchain"][..]),
+        (root.to_path_buf(), &["soma", SHARED, "soma-toolchain"][..]),
         (root.join("plugins"), &["soma-neuron"]),
     ] {
         let packages = packages(&folder)?;
@@ -74,7 +79,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
             wrong.extend(package.complaints(root));
         }
         wrong.extend(versions(&packages, &mut several));
-        wrong.extend(yanked(&folder, packaged, &root.join("target/policy"))?);
+        wrong.extend(yanked(&folder, packaged, root)?);
     }
     let stale = SEVERAL.iter().filter(|name| !several.contains(**name));
     wrong.extend(stale.map(|name| {
@@ -181,11 +186,20 @@ fn versions(packages: &[Package], several: &mut BTreeSet<String>) -> Vec<String>
 
 /// Cargo compares the lock file with the registry when it makes packages,
 /// and warns of versions that were withdrawn.
-fn yanked(folder: &Path, packages: &[&str], target: &Path) -> anyhow::Result<Vec<String>> {
+fn yanked(folder: &Path, packages: &[&str], root: &Path) -> anyhow::Result<Vec<String>> {
     let mut cargo = process::cargo(folder);
     cargo.args(["package", "--no-verify", "--allow-dirty", "--locked"]);
     cargo.args(packages.iter().flat_map(|package| ["--package", *package]));
-    cargo.arg("--target-dir").arg(target);
+    if !packages.contains(&SHARED) {
+        // Made as if it were in the registry: it is a member of the other
+        // workspace.
+        let place = root.join(SHARED_FOLDER);
+        cargo.args([
+            "--config",
+            &format!("patch.crates-io.{SHARED}.path={place:?}"),
+        ]);
+    }
+    cargo.arg("--target-dir").arg(root.join("target/policy"));
     let told = output(&mut cargo)?;
     let warnings = String::from_utf8_lossy(&told.stderr);
     let yanked = warnings.lines().filter(|line| line.contains("is yanked"));

@@ -15,8 +15,8 @@ use crate::{
     engram::Engram,
     neuron::Limits,
     orchestration::{
-        Access, Answer, Dispatch, Neuron, Outcome, RetryError, RetryStrategy, StopOptions, Stopped,
-        TenantHandle, WaitError,
+        Access, Answer, Dispatch, Neuron, Outcome, RetryError, RetryPolicy, RetryStrategy,
+        StopOptions, Stopped, TenantHandle, WaitError,
     },
     signal::SignalType,
     synapse::{Delivery, SubscribeOptions},
@@ -134,7 +134,10 @@ pub(super) fn gives_up(stage: &Stage, report: &mut Report) -> Result<(), Failed>
         .observe(SubscribeOptions::default())
         .map_err(cannot)?;
     let strategy = RetryStrategy {
-        max_attempts: 2,
+        policy: RetryPolicy {
+            max_attempts: 2,
+            ..RetryPolicy::immediate()
+        },
         timeout: SHORT_ATTEMPT,
         ..RetryStrategy::default()
     };

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use soma_neuron::orchestration::{RetryStrategy, Target, run_with_retry};
-use soma_neuron::{Failure, Task, log};
+use soma_neuron::{Failure, RetryPolicy, Task, log};
 
 #[derive(Deserialize)]
 struct Input {
@@ -73,7 +73,10 @@ fn handle(task: Task<Input>) -> Result<Output, Failure> {
         stall,
     } = task.input;
     let strategy = RetryStrategy {
-        max_attempts,
+        policy: RetryPolicy {
+            max_attempts,
+            ..RetryPolicy::immediate()
+        },
         timeout: Duration::from_millis(timeout_ms),
         ..RetryStrategy::default()
     };

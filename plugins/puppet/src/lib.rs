@@ -21,7 +21,7 @@ use soma_neuron::orchestration::{
     run_with_retry, stop_trace,
 };
 use soma_neuron::synapse::{EmissionType, emit};
-use soma_neuron::{Failure, Reply, Task, clock, log, random};
+use soma_neuron::{Failure, Reply, RetryPolicy, Task, clock, log, random, retry};
 
 const MIB: usize = 1 << 20;
 const PAGE_BYTES: usize = 4096;
@@ -103,6 +103,7 @@ impl Puppet {
             Step::Dispatch(call) => said(self.dispatch(call)),
             Step::Call(call) => said(self.call(call)),
             Step::Retry(retry) => said(self.retry(retry)),
+            Step::Again { policy, codes } => said(again(policy, codes)),
             Step::Wait {
                 pathway,
                 timeout_ms,
@@ -231,7 +232,10 @@ impl Puppet {
 
     fn retry(&self, retry: &Retry) -> Result<Value, Failure> {
         let strategy = RetryStrategy {
-            max_attempts: retry.max_attempts,
+            policy: RetryPolicy {
+                max_attempts: retry.max_attempts,
+                ..RetryPolicy::immediate()
+            },
             timeout: Duration::from_millis(retry.timeout_ms),
             rollback_on_retry: retry.rollback,
             ..RetryStrategy::default()
@@ -284,6 +288,14 @@ fn burn(turns: u64) -> Value {
         turn = black_box(turn.wrapping_add(1));
     }
     Value::Null
+}
+
+fn again(policy: &RetryPolicy, codes: &[String]) -> Result<Value, Failure> {
+    let mut codes = codes.iter();
+    retry(policy, |attempt| match codes.next() {
+        Some(code) => Err(Failure::new(code, "told to").recoverable()),
+        None => Ok(json!({"attempt": attempt})),
+    })
 }
 
 fn said(result: Result<Value, Failure>) -> Value {

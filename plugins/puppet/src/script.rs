@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use soma_neuron::RetryPolicy;
 
 /// What a puppet is told.
 #[derive(Deserialize)]
@@ -38,6 +39,12 @@ pub(crate) enum Step {
     /// Starts a task and waits for its reply.
     Call(Call),
     Retry(Retry),
+    /// Makes a call of its own, again as the policy says, that fails with these
+    /// codes and then succeeds; says at which attempt.
+    Again {
+        policy: RetryPolicy,
+        codes: Vec<String>,
+    },
     /// Waits for the reply of a kept pathway.
     Wait {
         pathway: usize,

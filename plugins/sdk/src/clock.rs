@@ -20,7 +20,8 @@ pub fn sleep(duration: Duration) {
     clock::sleep_ms(whole_ms(duration));
 }
 
-fn whole_ms(duration: Duration) -> u64 {
+/// Rounded up, so that no wait is shorter than asked.
+pub(crate) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
@@ -29,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sleep_is_never_shorter_than_asked() {
+    fn a_wait_is_never_shorter_than_asked() {
         assert_eq!(whole_ms(Duration::ZERO), 0);
         assert_eq!(whole_ms(Duration::from_nanos(1)), 1);
         assert_eq!(whole_ms(Duration::from_millis(7)), 7);

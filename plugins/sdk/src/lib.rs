@@ -42,12 +42,14 @@ pub mod log;
 pub mod orchestration;
 pub mod random;
 mod reply;
-pub mod retry;
+mod retry;
 pub mod synapse;
 mod task;
 
 pub use reply::{Failure, IntoReply, Reply};
-pub use retry::{Retry, Strategy};
+pub use retry::retry;
+#[doc(inline)]
+pub use soma_retry::{Failed, InvalidPolicy, RetryPolicy, Strategy};
 pub use task::Task;
 
 /// Makes a function the neuron of this component.

@@ -9,10 +9,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use soma_retry::{Failed, InvalidPolicy, RetryPolicy, Strategy};
 
 use crate::Failure;
 use crate::bindings::soma::neuron::orchestration as wire;
 use crate::bindings::soma::neuron::types;
+use crate::clock::whole_ms;
 
 /// Whom a task is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,32 +70,19 @@ impl DispatchOptions {
     }
 }
 
-/// How long to wait before attempt `n + 1`, attempts counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backoff {
-    /// Not at all.
-    None,
-    /// The base.
-    Constant(Duration),
-    /// `base × n`
-    Linear(Duration),
-    /// `base × 2^(n-1)`
-    Exponential(Duration),
-    /// Uniform in `[base, 3 × base)`.
-    DecorrelatedJitter(Duration),
-}
-
 /// How the host repeats a task that fails.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RetryStrategy {
-    /// At least 1. Default 3.
-    pub max_attempts: u32,
+    /// How often, and after which wait. Default [`RetryPolicy::immediate`].
+    ///
+    /// The contract 0.1 carries the attempts, the strategy, and the base and the
+    /// bound of a wait, in whole milliseconds rounded up. It has no key for
+    /// jitter, another growth than doubling, and lists: a policy with a
+    /// `retry_on`, an `abort_on` or, where it waits at all, a `jitter_factor`
+    /// (but of decorrelated jitter) or a `multiplier` other than 2 is refused.
+    pub policy: RetryPolicy,
     /// How long one attempt may take. Default 30 s.
     pub timeout: Duration,
-    /// Default [`Backoff::None`].
-    pub backoff: Backoff,
-    /// Upper bound of one backoff. Default 30 s.
-    pub max_delay: Duration,
     /// Undo the writes of an attempt before the next one starts. Default no.
     pub rollback_on_retry: bool,
     /// What the STOP of a failed attempt says. Default `retry`.
@@ -103,10 +92,8 @@ pub struct RetryStrategy {
 impl Default for RetryStrategy {
     fn default() -> Self {
         Self {
-            max_attempts: 3,
+            policy: RetryPolicy::immediate(),
             timeout: Duration::from_secs(30),
-            backoff: Backoff::None,
-            max_delay: Duration::from_secs(30),
             rollback_on_retry: false,
             reason: "retry".to_owned(),
         }
@@ -114,27 +101,52 @@ impl Default for RetryStrategy {
 }
 
 impl RetryStrategy {
-    fn to_wire(&self) -> wire::RetryStrategy {
-        let backoff = match self.backoff {
-            Backoff::None => wire::Backoff::None,
-            Backoff::Constant(base) => wire::Backoff::Constant(whole_ms(base)),
-            Backoff::Linear(base) => wire::Backoff::Linear(whole_ms(base)),
-            Backoff::Exponential(base) => wire::Backoff::Exponential(whole_ms(base)),
-            Backoff::DecorrelatedJitter(base) => wire::Backoff::DecorrelatedJitter(whole_ms(base)),
-        };
-        wire::RetryStrategy {
-            max_attempts: self.max_attempts,
+    fn to_wire(&self) -> Result<wire::RetryStrategy, Error> {
+        let policy = &self.policy;
+        policy.validate()?;
+        if policy.retry_on.is_some() || policy.abort_on.is_some() {
+            return Err(not_carried("`retry_on` or `abort_on`", "neither"));
+        }
+        Ok(wire::RetryStrategy {
+            max_attempts: policy.max_attempts,
             timeout_ms: whole_ms(self.timeout),
-            backoff,
-            max_delay_ms: whole_ms(self.max_delay),
+            backoff: backoff_of(policy)?,
+            max_delay_ms: whole_ms(policy.max_delay),
             rollback_on_retry: self.rollback_on_retry,
             reason: self.reason.clone(),
-        }
+        })
     }
 }
 
-fn whole_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn backoff_of(policy: &RetryPolicy) -> Result<wire::Backoff, Error> {
+    let RetryPolicy {
+        jitter_factor,
+        multiplier,
+        ..
+    } = policy;
+    let base = whole_ms(policy.base_delay);
+    if base == 0 {
+        return Ok(wire::Backoff::None);
+    }
+    match policy.strategy {
+        Strategy::DecorrelatedJitter => Ok(wire::Backoff::DecorrelatedJitter(base)),
+        _ if *jitter_factor != 0.0 => Err(not_carried(
+            &format!("a jitter factor of {jitter_factor}"),
+            "0, or decorrelated jitter",
+        )),
+        Strategy::Constant => Ok(wire::Backoff::Constant(base)),
+        Strategy::Linear => Ok(wire::Backoff::Linear(base)),
+        Strategy::Exponential if *multiplier != 2.0 => {
+            Err(not_carried(&format!("a multiplier of {multiplier}"), "2"))
+        }
+        Strategy::Exponential => Ok(wire::Backoff::Exponential(base)),
+    }
+}
+
+fn not_carried(what: &str, instead: &str) -> Error {
+    Error::Invalid(format!(
+        "the contract carries no retry with {what}: use {instead}, or dispatch inside `retry`"
+    ))
 }
 
 /// How an awaited task ended.
@@ -273,13 +285,14 @@ pub fn dispatch_and_wait(
 ///
 /// # Errors
 ///
-/// What the last attempt ended with.
+/// What the last attempt ended with; [`Error::Invalid`] for a policy that makes
+/// no sense or that the contract does not carry.
 pub fn run_with_retry(
     target: &Target,
     input: &impl Serialize,
     strategy: &RetryStrategy,
 ) -> Result<Ended, Error> {
-    let ended = wire::run_with_retry(&target.to_wire(), &json_of(input)?, &strategy.to_wire())?;
+    let ended = wire::run_with_retry(&target.to_wire(), &json_of(input)?, &strategy.to_wire()?)?;
     Ok(Ended::from_wire(ended))
 }
 
@@ -444,22 +457,36 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Failed for Error {
+    fn code(&self) -> &str {
+        match self {
+            Self::Unroutable(_) => "UNROUTABLE",
+            Self::Timeout(_) => "TIMEOUT",
+            Self::Closed(_) => "CLOSED",
+            Self::Denied(_) => "DENIED",
+            Self::Overloaded(_) => "OVERLOADED",
+            Self::Invalid(_) => "INVALID_REQUEST",
+        }
+    }
+
+    /// Whether the same request may be answered when it is made again.
+    fn recoverable(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout(_) | Self::Closed(_) | Self::Overloaded(_)
+        )
+    }
+}
+
+impl From<InvalidPolicy> for Error {
+    fn from(invalid: InvalidPolicy) -> Self {
+        Self::Invalid(invalid.to_string())
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let (code, again) = match error {
-            Error::Unroutable(_) => ("UNROUTABLE", false),
-            Error::Timeout(_) => ("TIMEOUT", true),
-            Error::Closed(_) => ("CLOSED", true),
-            Error::Denied(_) => ("DENIED", false),
-            Error::Overloaded(_) => ("OVERLOADED", true),
-            Error::Invalid(_) => ("INVALID_REQUEST", false),
-        };
-        let failure = Self::new(code, error.to_string());
-        if again {
-            failure.recoverable()
-        } else {
-            failure
-        }
+        Self::of(&error)
     }
 }
 
@@ -497,12 +524,111 @@ mod tests {
     }
 
     #[test]
-    fn the_default_strategy_is_three_attempts_of_thirty_seconds() {
-        let strategy = RetryStrategy::default().to_wire();
+    fn the_default_strategy_is_three_attempts_of_thirty_seconds_without_a_wait() {
+        let strategy = RetryStrategy::default().to_wire().unwrap();
         assert_eq!((strategy.max_attempts, strategy.timeout_ms), (3, 30_000));
+        assert!(matches!(strategy.backoff, wire::Backoff::None));
         assert_eq!(
             (strategy.rollback_on_retry, strategy.reason.as_str()),
             (false, "retry")
+        );
+    }
+
+    fn with(policy: RetryPolicy) -> Result<wire::RetryStrategy, Error> {
+        let strategy = RetryStrategy {
+            policy,
+            ..RetryStrategy::default()
+        };
+        strategy.to_wire()
+    }
+
+    /// Waits of half a second, without jitter.
+    fn waiting(strategy: Strategy) -> RetryPolicy {
+        RetryPolicy {
+            strategy,
+            base_delay: Duration::from_micros(499_001),
+            jitter_factor: 0.0,
+            ..RetryPolicy::default()
+        }
+    }
+
+    #[test]
+    fn a_policy_is_carried_in_whole_milliseconds() {
+        use wire::Backoff;
+        let sent = |strategy| with(waiting(strategy)).unwrap();
+        let backoff = |strategy| sent(strategy).backoff;
+        assert!(matches!(
+            backoff(Strategy::Constant),
+            Backoff::Constant(500)
+        ));
+        assert!(matches!(backoff(Strategy::Linear), Backoff::Linear(500)));
+        assert!(matches!(
+            backoff(Strategy::Exponential),
+            Backoff::Exponential(500)
+        ));
+        let jittered = with(RetryPolicy {
+            jitter_factor: 0.1,
+            ..waiting(Strategy::DecorrelatedJitter)
+        });
+        let sent = jittered.unwrap();
+        assert!(matches!(sent.backoff, Backoff::DecorrelatedJitter(500)));
+        assert_eq!((sent.max_attempts, sent.max_delay_ms), (3, 30_000));
+    }
+
+    #[test]
+    fn what_the_contract_does_not_carry_is_refused_in_words() {
+        let told = |policy| with(policy).unwrap_err().to_string();
+        let not_carried = |what: &str| {
+            format!(
+                "invalid request: the contract carries no retry with {what}, or dispatch inside \
+                 `retry`"
+            )
+        };
+        assert_eq!(
+            told(RetryPolicy::default()),
+            not_carried("a jitter factor of 0.1: use 0, or decorrelated jitter")
+        );
+        let growing = RetryPolicy {
+            multiplier: 1.5,
+            ..waiting(Strategy::Exponential)
+        };
+        assert_eq!(told(growing), not_carried("a multiplier of 1.5: use 2"));
+        let lists = [
+            RetryPolicy {
+                retry_on: Some(vec!["FLAKY".to_owned()]),
+                ..RetryPolicy::immediate()
+            },
+            RetryPolicy {
+                abort_on: Some(vec![]),
+                ..RetryPolicy::immediate()
+            },
+        ];
+        for policy in lists {
+            let expected = not_carried("`retry_on` or `abort_on`: use neither");
+            assert_eq!(told(policy), expected);
+        }
+        let none = RetryPolicy {
+            max_attempts: 0,
+            ..RetryPolicy::immediate()
+        };
+        assert_eq!(
+            told(none),
+            "invalid request: the retry policy is invalid: maxAttempts: 0 attempts make no call; \
+             use 1 or more"
+        );
+    }
+
+    #[test]
+    fn an_error_that_may_pass_is_recoverable() {
+        let failure = Failure::from(Error::Timeout("t".to_owned()));
+        assert_eq!(
+            (failure.code.as_str(), failure.recoverable),
+            ("TIMEOUT", true)
+        );
+        let failure = Failure::from(Error::Denied("d".to_owned()));
+        assert_eq!(
+            (failure.code.as_str(), failure.recoverable),
+            ("DENIED", false)
         );
     }
 }

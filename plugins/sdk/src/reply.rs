@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use soma_retry::Failed;
 
 use crate::bindings::soma::neuron::types;
 
@@ -151,6 +152,15 @@ impl Failure {
     pub fn recoverable(mut self) -> Self {
         self.recoverable = true;
         self
+    }
+
+    /// Of an error that says all of it itself.
+    pub(crate) fn of(error: &(impl Failed + fmt::Display)) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            recoverable: error.recoverable(),
+        }
     }
 
     pub(crate) fn into_wire(self) -> types::Failure {

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use soma_retry::Failed;
 
 use crate::Failure;
 use crate::bindings::soma::neuron::synapse as wire;
@@ -160,14 +161,23 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Failed for Error {
+    fn code(&self) -> &str {
+        match self {
+            Self::Invalid(_) => "EMIT_INVALID",
+            Self::Denied(_) => "EMIT_DENIED",
+            Self::Cancelled => "EMIT_CANCELLED",
+        }
+    }
+
+    fn recoverable(&self) -> bool {
+        false
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let code = match error {
-            Error::Invalid(_) => "EMIT_INVALID",
-            Error::Denied(_) => "EMIT_DENIED",
-            Error::Cancelled => "EMIT_CANCELLED",
-        };
-        Self::new(code, error.to_string())
+        Self::of(&error)
     }
 }
 

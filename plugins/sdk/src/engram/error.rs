@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use soma_retry::{Failed, InvalidPolicy};
+
 use crate::Failure;
 use crate::bindings::soma::neuron::engram as wire;
 
@@ -30,10 +32,30 @@ pub enum Error {
     Json(String),
 }
 
-impl Error {
+impl Failed for Error {
+    fn code(&self) -> &str {
+        match self {
+            Self::NotBound(_) => "ENGRAM_NOT_BOUND",
+            Self::Denied(_) => "ENGRAM_DENIED",
+            Self::Timeout => "ENGRAM_TIMEOUT",
+            Self::Cancelled => "ENGRAM_CANCELLED",
+            Self::Overloaded(_) => "ENGRAM_OVERLOADED",
+            Self::Quota(_) => "ENGRAM_QUOTA",
+            Self::Invalid(_) => "ENGRAM_INVALID",
+            Self::Backend(_) => "ENGRAM_BACKEND",
+            Self::Json(_) => "ENGRAM_JSON",
+        }
+    }
+
     /// Whether the same call may succeed a little later.
-    pub fn is_transient(&self) -> bool {
+    fn recoverable(&self) -> bool {
         matches!(self, Self::Timeout | Self::Overloaded(_) | Self::Backend(_))
+    }
+}
+
+impl From<InvalidPolicy> for Error {
+    fn from(invalid: InvalidPolicy) -> Self {
+        Self::Invalid(invalid.to_string())
     }
 }
 
@@ -72,23 +94,7 @@ impl std::error::Error for Error {}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let code = match error {
-            Error::NotBound(_) => "ENGRAM_NOT_BOUND",
-            Error::Denied(_) => "ENGRAM_DENIED",
-            Error::Timeout => "ENGRAM_TIMEOUT",
-            Error::Cancelled => "ENGRAM_CANCELLED",
-            Error::Overloaded(_) => "ENGRAM_OVERLOADED",
-            Error::Quota(_) => "ENGRAM_QUOTA",
-            Error::Invalid(_) => "ENGRAM_INVALID",
-            Error::Backend(_) => "ENGRAM_BACKEND",
-            Error::Json(_) => "ENGRAM_JSON",
-        };
-        let failure = Self::new(code, error.to_string());
-        if error.is_transient() {
-            failure.recoverable()
-        } else {
-            failure
-        }
+        Self::of(&error)
     }
 }
 

@@ -1,0 +1,417 @@
+//! Runs that are interrupted, and go on from where they were.
+
+use std::{
+    io,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use soma::flow::{
+    Checkpoint, CheckpointFile, Failure, Journal, Output, ResumeError,
+    document::{Deep, FanIn, FanOut, Terminal},
+};
+
+use super::{native::always, *};
+
+/// Keeps lines in memory, and fails when it is told to.
+#[derive(Clone, Default)]
+struct Kept {
+    lines: Arc<Mutex<Vec<String>>>,
+    full_after: Option<usize>,
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    fn keep(&self, line: &str) -> io::Result<()> {
+        let mut lines = self.lines.lock().unwrap();
+        if self.full_after.is_some_and(|most| lines.len() >= most) {
+            return Err(io::Error::other("the disk is full"));
+        }
+        lines.push(line.to_owned());
+        Ok(())
+    }
+}
+
+impl Journal for Kept {
+    fn begin(&mut self, checkpoint: &str) -> io::Result<()> {
+        self.lines.lock().unwrap().clear();
+        self.keep(checkpoint)
+    }
+
+    fn record(&mut self, record: &str) -> io::Result<()> {
+        self.keep(record)
+    }
+
+    fn end(&mut self, _completed: bool) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn with(journal: &Kept) -> RunOptions {
+    RunOptions {
+        journal: Some(Box::new(journal.clone())),
+        ..RunOptions::default()
+    }
+}
+
+/// A fan-out over six numbers within a flow within a flow, and a sum behind it.
+fn documents() -> [Dag; 3] {
+    let root = Dag::builder("root", "1")
+        .place(
+            Deep::new("deep", "middle")
+                .output("sum", "sum")
+                .end("success")
+                .route("error", "lost"),
+        )
+        .place(Terminal::failed("lost"))
+        .build();
+    let middle = Dag::builder("middle", "1")
+        .place(Single::new("begin", "begin").route("success", "deeper"))
+        .place(
+            Deep::new("deeper", "inner")
+                .output("sum", "sum")
+                .end("success")
+                .route("error", "lost"),
+        )
+        .place(Terminal::failed("lost"))
+        .build();
+    let each = FanOut::new("each", "square", "items", FanIn::append("squares"))
+        .concurrency(1)
+        .route("all-success", "sum")
+        .route("partial", "lost")
+        .route("all-error", "lost")
+        .route("empty", "lost");
+    let inner = Dag::builder("inner", "1")
+        .place(each)
+        .place(Single::new("sum", "sum").end("success"))
+        .place(Terminal::failed("lost"))
+        .build();
+    [root, middle, inner]
+}
+
+/// Nodes that count how often each item is squared, and do `at` before item 3.
+fn nodes(
+    runs: &Arc<Mutex<Vec<u64>>>,
+    at: impl Fn() -> Result<(), Failure> + Send + Sync + 'static,
+) -> Nodes {
+    let runs = Arc::clone(runs);
+    Nodes::new()
+        .function("begin", Contract::open(), |_| {
+            Ok(Output::default().set("items", json!([0, 1, 2, 3, 4, 5])))
+        })
+        .function("square", Contract::open(), move |call| {
+            let n = call.state["currentItem"].as_u64().unwrap();
+            if n == 3 {
+                at()?;
+            }
+            runs.lock().unwrap().push(n);
+            Ok(Output::default().set("currentItem", n * n))
+        })
+        .function("sum", Contract::open(), |call| {
+            let squares = call.state["squares"].as_array().unwrap();
+            let sum: u64 = squares.iter().map(|square| square.as_u64().unwrap()).sum();
+            Ok(Output::default().set("sum", sum))
+        })
+}
+
+#[test]
+fn a_pause_in_a_nested_fan_out_is_resumed_in_its_midst_and_no_item_runs_twice() {
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let control = Arc::new(Mutex::new(None::<soma::flow::Control>));
+        let handle = Arc::clone(&control);
+        let pausing = nodes(&runs, move || {
+            if let Some(control) = handle.lock().unwrap().take() {
+                control.pause();
+            }
+            Ok(())
+        });
+        let flow = Flow::new(&documents(), &pausing).unwrap();
+        let execution = flow.start(&tenant, Object::new(), RunOptions::default());
+        *control.lock().unwrap() = Some(execution.control());
+        let paused = execution.finish().await;
+        assert_eq!(paused.lifecycle(), Lifecycle::Paused);
+        assert_eq!(paused.error, None);
+        assert_eq!(*runs.lock().unwrap(), [0, 1, 2, 3]);
+        assert_eq!(
+            steps(&paused),
+            [("deep/begin", Some("success"), 1)],
+            "nothing else has ended"
+        );
+        // To text and back: as another process would.
+        let text = paused.checkpoint.unwrap().to_string();
+        assert_eq!(text.lines().count(), 1);
+        let checkpoint = Checkpoint::parse(&text).unwrap();
+        let flow = Flow::new(&documents(), &nodes(&runs, || Ok(()))).unwrap();
+        let resumed = flow
+            .resume(&tenant, checkpoint, [], RunOptions::default())
+            .unwrap()
+            .await;
+        assert_eq!(resumed.error, None);
+        assert_eq!(*runs.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(resumed.state["sum"], json!(55));
+        assert_eq!(
+            steps(&resumed),
+            [
+                ("deep/deeper/each", Some("all-success"), 1),
+                ("deep/deeper/sum", Some("success"), 1),
+                ("deep/deeper", Some("success"), 1),
+                ("deep", Some("success"), 1),
+            ]
+        );
+    });
+}
+
+#[test]
+fn what_a_journal_holds_at_any_moment_leads_to_the_same_end_and_runs_nothing_again() {
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let journal = Kept::default();
+        let flow = Flow::new(&documents(), &nodes(&runs, || Ok(()))).unwrap();
+        let whole = flow.run(&tenant, Object::new(), with(&journal)).await;
+        assert_eq!(whole.error, None);
+        let text = journal.text();
+        let lines: Vec<_> = text.split_inclusive('\n').collect();
+        assert_eq!(lines.len(), 1 + 1 + 6 + 1, "{text}");
+        for cut in 1..=lines.len() {
+            runs.lock().unwrap().clear();
+            let mut kept = lines[..cut].concat();
+            // A line that was not written to its end counts for nothing.
+            if let Some(next) = lines.get(cut) {
+                kept.push_str(&next[..next.len() / 2]);
+            }
+            let checkpoint = Checkpoint::parse(&kept).unwrap();
+            let done = flow
+                .resume(&tenant, checkpoint, [], RunOptions::default())
+                .unwrap()
+                .await;
+            assert_eq!(done.error, None);
+            assert_eq!(done.state, whole.state, "cut after {cut} lines");
+            let acked = cut.saturating_sub(2).min(6);
+            let left: Vec<_> = (u64::try_from(acked).unwrap()..6).collect();
+            assert_eq!(*runs.lock().unwrap(), left, "cut after {cut} lines");
+        }
+    });
+}
+
+#[test]
+fn an_abort_within_a_nested_flow_goes_on_there_and_not_behind_it() {
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let control = Arc::new(Mutex::new(None::<soma::flow::Control>));
+        let handle = Arc::clone(&control);
+        let aborting = nodes(&runs, move || {
+            if let Some(control) = handle.lock().unwrap().take() {
+                control.abort("enough");
+            }
+            Ok(())
+        });
+        let journal = Kept::default();
+        let flow = Flow::new(&documents(), &aborting).unwrap();
+        let execution = flow.start(&tenant, Object::new(), with(&journal));
+        *control.lock().unwrap() = Some(execution.control());
+        let aborted = execution.finish().await;
+        assert_eq!(aborted.lifecycle(), Lifecycle::Cancelled);
+        let checkpoint = aborted.checkpoint.unwrap();
+        let done = flow
+            .resume(&tenant, checkpoint, [], RunOptions::default())
+            .unwrap()
+            .await;
+        assert_eq!(done.state["sum"], json!(55));
+        assert_eq!(*runs.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
+    });
+}
+
+#[test]
+fn failed_attempts_before_an_interruption_count_after_it() {
+    let (host, hand) = virtual_host();
+    hand.skip_waits();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&calls);
+        let nodes = Nodes::new().function("down", Contract::open(), move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Err(Failure::recoverable("DOWN", "out of order"))
+        });
+        let policy = soma_retry::RetryPolicy {
+            max_attempts: 5,
+            ..soma_retry::RetryPolicy::default()
+        };
+        let only = Single::new("only", "down").end("success").retry(policy);
+        let dag = Dag::builder("tried", "1").place(only).build();
+        let flow = Flow::new(&[dag], &nodes).unwrap();
+        let journal = Kept::default();
+        let failed = flow.run(&tenant, Object::new(), with(&journal)).await;
+        assert_eq!(failed.lifecycle(), Lifecycle::Failed);
+        assert_eq!(calls.swap(0, Ordering::Relaxed), 5);
+        // After three failed attempts.
+        let text = journal.text();
+        let kept: String = text.split_inclusive('\n').take(4).collect();
+        let checkpoint = Checkpoint::parse(&kept).unwrap();
+        let again = flow.resume(&tenant, checkpoint, [], RunOptions::default());
+        let again = again.unwrap().await;
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        assert_eq!(again.executed[0].attempts, 5);
+    });
+}
+
+#[test]
+fn a_run_whose_journal_is_full_fails_and_has_done_no_more_than_it_kept() {
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let journal = Kept {
+            full_after: Some(4),
+            ..Kept::default()
+        };
+        let flow = Flow::new(&documents(), &nodes(&runs, || Ok(()))).unwrap();
+        let failed = flow.run(&tenant, Object::new(), with(&journal)).await;
+        assert_eq!(
+            failed.error.unwrap().to_string(),
+            "the checkpoint could not be written: the disk is full"
+        );
+        let checkpoint = Checkpoint::parse(&journal.text()).unwrap();
+        let done = flow.resume(&tenant, checkpoint, [], RunOptions::default());
+        assert_eq!(done.unwrap().await.state["sum"], json!(55));
+    });
+}
+
+fn refusal(flow: &Flow, tenant: &TenantHandle, text: &str) -> String {
+    let resumed = Checkpoint::parse(text)
+        .and_then(|checkpoint| flow.resume(tenant, checkpoint, [], RunOptions::default()));
+    resumed.unwrap_err().to_string()
+}
+
+#[test]
+fn a_checkpoint_of_other_documents_is_refused_with_what_has_changed() {
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let journal = Kept::default();
+        let nodes = nodes(&runs, || Ok(())).function("other", Contract::open(), always(Output::default()));
+        let flow = Flow::new(&documents(), &nodes).unwrap();
+        flow.run(&tenant, Object::new(), with(&journal)).await;
+        let text = journal.text();
+        let [root, middle, inner] = documents();
+        let mut changed = inner.clone();
+        changed.version = "2".to_owned();
+        let told = refusal(
+            &Flow::new(&[root.clone(), middle.clone(), changed.clone()], &nodes).unwrap(),
+            &tenant,
+            &text,
+        );
+        assert_eq!(
+            told,
+            format!(
+                "the checkpoint is of `root` 1 with other documents: `inner` was {} and is {} \
+                 changed since; run the documents that it was made of, or begin anew",
+                inner.hash(),
+                changed.hash()
+            )
+        );
+        let only = Dag::builder("another", "1")
+            .place(Single::new("only", "other").end("success"))
+            .build();
+        let told = refusal(&Flow::new(&[only], &nodes).unwrap(), &tenant, &text);
+        assert_eq!(
+            told,
+            "the checkpoint is of the flow `root`, not of `another`"
+        );
+        for (text, expected) in [
+            ("", "line 1 is no checkpoint: EOF while parsing a value at line 1 column 0"),
+            ("{}", "line 1 is no checkpoint: missing field `somaCheckpoint` at line 1 column 2"),
+            (
+                "{\"somaCheckpoint\": 7}",
+                "the checkpoint has the format 7; this version reads format 1",
+            ),
+        ] {
+            assert_eq!(refusal(&flow, &tenant, text), expected);
+        }
+        let first = text.lines().next().unwrap();
+        let told = refusal(&flow, &tenant, &format!("{first}\nnonsense\n"));
+        assert!(told.starts_with("line 2 is no checkpoint: "), "{told}");
+        let moved = first.replace("\"at\":\"deep\"", "\"at\":\"nowhere\"");
+        assert_eq!(
+            refusal(&flow, &tenant, &moved),
+            "the checkpoint contradicts itself: `root` has no placement `nowhere`"
+        );
+    });
+}
+
+#[test]
+fn the_hash_of_a_document_is_that_of_what_it_says() {
+    let [root, ..] = documents();
+    let text = root.to_string();
+    let reread: Dag = serde_json::from_str(&text).unwrap();
+    assert_eq!(reread, root);
+    assert_eq!(reread.hash(), root.hash());
+    let mut other = root.clone();
+    other.version = "1.0.1".to_owned();
+    assert_ne!(other.hash(), root.hash());
+}
+
+#[test]
+fn one_run_at_a_time_has_a_checkpoint_file_and_a_completed_run_removes_it() {
+    let folder = common::command::scratch("flow-checkpoint-file");
+    let path = folder.join("run.json");
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let file = CheckpointFile::create(&path).unwrap();
+        let told = CheckpointFile::create(&path).unwrap_err().to_string();
+        assert!(told.ends_with("run.json is there already; resume it, or remove it to begin anew"));
+        let told = CheckpointFile::open(&path).unwrap_err().to_string();
+        assert!(told.ends_with("run.json is in use by another run"), "{told}");
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let fails_once = Arc::new(AtomicU32::new(0));
+        let nodes = nodes(&runs, move || {
+            if fails_once.fetch_add(1, Ordering::Relaxed) == 0 {
+                panic!("the first time");
+            }
+            Ok(())
+        });
+        // The panic makes item 3 fail, the item's error makes the flow fail.
+        let flow = Flow::new(&documents(), &nodes).unwrap();
+        let options = RunOptions {
+            journal: Some(Box::new(file)),
+            ..RunOptions::default()
+        };
+        let failed = flow.run(&tenant, Object::new(), options).await;
+        assert_eq!(failed.error, Some(Cause::Terminal("lost".into())));
+        assert!(failed.checkpoint.is_none(), "it has come to an end");
+        let (file, checkpoint) = CheckpointFile::open(&path).unwrap();
+        assert_eq!(checkpoint.flow(), "root");
+        drop(file);
+        std::fs::remove_file(&path).unwrap();
+        let file = CheckpointFile::create(&path).unwrap().durable();
+        let options = RunOptions {
+            journal: Some(Box::new(file)),
+            ..RunOptions::default()
+        };
+        let done = flow.run(&tenant, Object::new(), options).await;
+        assert_eq!(done.error, None);
+        assert!(!path.exists());
+        let unknown = flow.resume(
+            &tenant,
+            checkpoint,
+            [("deep".to_owned(), json!(true))],
+            RunOptions::default(),
+        );
+        assert!(matches!(unknown.unwrap_err(), ResumeError::NotAsked { .. }));
+    });
+}

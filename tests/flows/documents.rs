@@ -1,0 +1,183 @@
+//! DAG documents: what is taken, and what is told of what is not.
+
+use expect_test::expect_file;
+use soma::flow::document::{
+    Caps, Combine, DagFile, Deep, FanIn, FanOut, Parallel, Terminal, schema,
+};
+
+use super::{native::always, *};
+use soma::flow::Output;
+
+fn folder(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/flows")
+        .join(name)
+}
+
+/// Nodes that say which routes they take, for the documents of the fixtures.
+fn known() -> Nodes {
+    let node = || always(Output::default());
+    Nodes::new()
+        .function("draft", Contract::routes(["drafted"]), node())
+        .function("judge", Contract::routes(["approved", "retry", "exhausted"]), node())
+        .function("parity", Contract::routes(["even", "odd"]), node())
+        .function("work", Contract::routes(["success"]), node())
+        .function("open", Contract::open(), node())
+}
+
+/// All that is wrong with a file, as `soma flow check` tells it.
+fn report(path: &Path) -> String {
+    let name = path.file_name().unwrap();
+    let text = fs::read_to_string(path).unwrap();
+    let file = match DagFile::parse(Path::new(name), text) {
+        Ok(file) => file,
+        Err(problems) => return format!("{problems}\n"),
+    };
+    match Flow::new(file.dags(), &known()) {
+        Ok(_) => "nothing is wrong with it\n".to_owned(),
+        Err(invalid) => {
+            let located = invalid.problems.iter().map(|problem| {
+                let located = file.locate(problem).unwrap();
+                format!("{located}\n")
+            });
+            located.collect()
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|end| end == "json"));
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn every_invalid_document_is_told_all_that_is_wrong_with_it_and_where() {
+    for file in files(&folder("invalid")) {
+        expect_file![file.with_extension("txt")].assert_eq(&report(&file));
+    }
+}
+
+#[test]
+fn documents_of_every_kind_of_placement_are_taken() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for file in files(&folder("valid")) {
+        assert_eq!(report(&file), "nothing is wrong with it\n", "{file:?}");
+        let read = DagFile::read(&file).unwrap();
+        for dag in read.dags() {
+            for placement in dag.to_json()["nodes"].as_array().unwrap() {
+                kinds.insert(placement["@type"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    let kinds: Vec<_> = kinds.iter().map(String::as_str).collect();
+    assert_eq!(
+        kinds,
+        ["DeepDAGNode", "FanOutNode", "ParallelNode", "SingleNode", "TerminalNode"]
+    );
+}
+
+#[test]
+fn the_builder_gives_the_same_value_as_the_document() {
+    let text = fs::read_to_string(folder("valid/everything.json")).unwrap();
+    let read = DagFile::parse(Path::new("everything.json"), text).unwrap();
+    let [root, inner] = read.dags() else {
+        panic!("{:?}", read.dags());
+    };
+    let policy = soma_retry::RetryPolicy {
+        max_attempts: 2,
+        base_delay: Duration::from_millis(400),
+        retry_on: Some(vec!["any".to_owned()]),
+        ..soma_retry::RetryPolicy::default()
+    };
+    let built = Dag::builder("everything", "1.0")
+        .place(
+            Single::new("begin", "open")
+                .route("success", "both")
+                .route("error", "lost")
+                .retry(policy)
+                .timeout_ms(60_000)
+                .limits(Caps {
+                    fuel: Some(1_000_000_000),
+                    memory_bytes: Some(16 << 20),
+                    host_calls: Some(100),
+                }),
+        )
+        .place(Single::new("one", "work"))
+        .place(Single::new("two", "work"))
+        .place(
+            Parallel::new("both", ["one", "two"], Combine::AllSuccess)
+                .route("success", "each")
+                .route("error", "lost"),
+        )
+        .place(
+            FanOut::new(
+                "each",
+                "parity",
+                "found.numbers",
+                FanIn::partition([("even", "evens"), ("odd", "odds")]),
+            )
+            .item_key("number")
+            .concurrency(4)
+            .route("all-success", "inside")
+            .route("partial", "inside")
+            .route("all-error", "lost")
+            .route("empty", "inside"),
+        )
+        .place(
+            Deep::new("inside", "inner")
+                .input("question", "query.text")
+                .output("answer", "draft")
+                .end("success")
+                .route("error", "lost"),
+        )
+        .place(Terminal::failed("lost"))
+        .build();
+    assert_eq!(&built, root);
+    assert_eq!(built.hash(), root.hash());
+    assert_eq!(inner.name, "inner");
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_code() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/dag.schema.json");
+    let text = format!("{:#}\n", schema());
+    expect_file![file].assert_eq(&text);
+}
+
+#[test]
+fn a_thousand_placements_and_a_chain_of_flows_are_checked_and_too_many_are_refused() {
+    let long = |count: usize| {
+        let mut dag = Dag::builder("long", "1");
+        for at in 0..count {
+            let single = Single::new(format!("n{at}"), "work");
+            dag = dag.place(if at + 1 < count {
+                single.route("success", format!("n{}", at + 1))
+            } else {
+                single.end("success")
+            });
+        }
+        dag.build()
+    };
+    Flow::new(&[long(1_000)], &known()).unwrap();
+    let told = Flow::new(&[long(10_001)], &known()).unwrap_err().to_string();
+    assert!(told.contains("a flow has at most 10000 placements, not 10001"), "{told}");
+    let nested = |count: usize| -> Vec<Dag> {
+        let dag = |at: usize| {
+            let dag = Dag::builder(format!("d{at}"), "1");
+            if at + 1 < count {
+                dag.place(Deep::new("in", format!("d{}", at + 1)).end("success").end("error"))
+                    .build()
+            } else {
+                dag.place(Single::new("work", "work").end("success")).build()
+            }
+        };
+        (0..count).map(dag).collect()
+    };
+    Flow::new(&nested(32), &known()).unwrap();
+    let told = Flow::new(&nested(33), &known()).unwrap_err().to_string();
+    assert!(told.contains("it holds flows 33 levels deep; at most 32 are run"), "{told}");
+}
