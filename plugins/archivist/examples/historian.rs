@@ -4,7 +4,7 @@
 //! Binding: `visits` (read; as `respond-to-visitor` also write). A visit that
 //! cannot be written down is a warning: the visitor is answered all the same.
 
-use archivist::historian::{self, BINDING, STAGES, TAG, Visit};
+use archivist::historian::{self, BINDING, FORGETS, STAGES, TAG, Visit};
 use archivist::{Done, State, fault, unknown_stage};
 use soma_neuron::engram::{Binding, Error, Query};
 use soma_neuron::{Failure, Reply, Task};
@@ -16,7 +16,7 @@ fn handle(task: Task<State>) -> Result<Reply, Failure> {
     let own = fault::happen(&task)?;
     let (state, trace) = (&task.input, task.trace_id.as_str());
     let done = match (task.neuron.as_str(), own) {
-        ("respond-to-visitor", None | Some("forgets")) => respond(state, trace, own),
+        ("respond-to-visitor", None | Some(FORGETS)) => respond(state, trace, own),
         (_, Some(word)) => return Err(fault::unknown(word)),
         ("recall-context", None) => historian::recall_context(state, trace, &visits()?),
         ("recommend-similar", None) => historian::recommend_similar(state, trace, &visits()?),

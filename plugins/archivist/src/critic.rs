@@ -1,10 +1,5 @@
 //! The critic: whether a draft may be given to the visitor.
 //!
-//! Routes: `approved`; `retry` while fewer than three drafts were written; else
-//! `exhausted`, and then the answer only names the books. Faults beside those
-//! of every stage: `no` (refuses every draft) and `no-twice` (refuses the first
-//! two).
-//!
 //! Rules: `length` (40 to 900 characters), `citation` (a book of the shortlist
 //! is named, where there is one), `invented` (what is set as a title is one of
 //! the shortlist, and a name of three words or more is known from it), `source`
@@ -17,8 +12,16 @@ use soma_neuron::engram::Query;
 use crate::books::copy_key;
 use crate::fault::unknown;
 use crate::librarian::matches;
-use crate::text::{fold, spoken};
+use crate::text::{fold, listed, spoken};
 use crate::{Candidate, Complaint, Done, State};
+
+/// `retry` while fewer than three drafts were written, then `exhausted`, and
+/// the answer only names the books.
+pub const ROUTES: &[&str] = &["approved", "retry", "exhausted"];
+
+/// Faults beside those of every stage: `no` (refuses every draft) and
+/// `no-twice` (refuses the first two).
+pub const FAULTS: &[&str] = &["no", "no-twice"];
 
 const LEAST_CHARS: usize = 40;
 const MOST_CHARS: usize = 900;
@@ -152,8 +155,8 @@ fn inventions(draft: &str, state: &State) -> Vec<Complaint> {
         .iter()
         .chain(&state.seed)
         .map(|seed| spoken(&seed.title));
-    let listed = state.shortlist.iter();
-    let titles: Vec<String> = listed
+    let works = state.shortlist.iter();
+    let titles: Vec<String> = works
         .map(|work| spoken(&work.book.title))
         .chain(past)
         .collect();
@@ -163,7 +166,7 @@ fn inventions(draft: &str, state: &State) -> Vec<Complaint> {
         spoken(&format!(
             "{} {} {subjects} {}",
             book.title,
-            book.authors.join(" "),
+            listed(&book.authors),
             book.summary
         ))
     };

@@ -12,6 +12,9 @@ use crate::State;
 /// How long a slow stage takes: longer than anybody waits.
 const SLOW: Duration = Duration::from_secs(3600);
 
+/// The words that every stage knows.
+pub const FAULTS: &[&str] = &["down", "once", "slow", "trap"];
+
 /// What is to go wrong, by the id of the neuron that it strikes:
 ///
 /// | Word | Meaning |
@@ -21,8 +24,8 @@ const SLOW: Duration = Duration::from_secs(3600);
 /// | `slow` | every attempt first sleeps for an hour |
 /// | `trap` | every attempt panics |
 ///
-/// Some stages know further words, see [`crate::writer`], [`crate::critic`] and
-/// [`crate::historian`].
+/// Some stages know further words: [`crate::writer::FAULTS`],
+/// [`crate::critic::FAULTS`] and [`crate::historian::FORGETS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Faults(BTreeMap<String, String>);

@@ -1,7 +1,4 @@
 //! What earlier visits have to do with this one, and the end of every visit.
-//!
-//! Fault of `respond-to-visitor` beside those of every stage: `forgets` (the
-//! visit cannot be written down; the visitor is answered all the same).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +23,10 @@ pub const STAGES: [Stage; 4] = [
     ("recall-memories", &["recalled", "empty"]),
     ("respond-to-visitor", &["responded"]),
 ];
+
+/// Fault of `respond-to-visitor` beside those of every stage: the visit cannot
+/// be written down; the visitor is answered all the same.
+pub const FORGETS: &str = "forgets";
 
 /// Questions that are recalled at most.
 const MOST_PRIOR: usize = 5;

@@ -17,8 +17,8 @@
 //! | `shelver` | `shelve-book` | `books` (write) |
 //!
 //! A component of several stages knows by its registered id which one it is.
-//! Flow documents, catalogue and scripted situations: `examples/archivist` of
-//! the repository.
+//! The shelver's only route is `success`. Flow documents, catalogue and
+//! scripted situations are in `examples/archivist` of the repository.
 
 pub mod books;
 pub mod critic;

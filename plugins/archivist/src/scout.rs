@@ -1,7 +1,6 @@
 //! Searching one shelf.
 //!
-//! Routes: `success` with the state's key `<shelf>Finds`; `empty`; `skipped`
-//! where the plan has no request for the shelf. The open shelf needs none.
+//! What it finds is the state's key `<shelf>Finds`.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +9,10 @@ use soma_neuron::engram::Query;
 use crate::books::{Book, OPEN_SHELF};
 use crate::text::{ratio, rounded, word_set, words};
 use crate::{Candidate, Done, State};
+
+/// `skipped` where the plan has no request for the shelf. The open shelf needs
+/// none.
+pub const ROUTES: &[&str] = &["success", "empty", "skipped"];
 
 /// Finds that a scout brings along at most.
 const MOST_FINDS: usize = 8;
@@ -120,18 +123,17 @@ pub(crate) fn relevance(book: &Book, terms: &[String]) -> (f64, Vec<&'static str
     let fields = texts.map(|text| word_set(&text));
     let mut found = BTreeSet::new();
     let mut score = 0.0;
-    for term in terms {
-        let term = word_set(term);
-        let holding = fields.iter().zip(WEIGHTS).enumerate();
-        let holding = holding.filter(|(_, (field, _))| !term.is_empty() && term.is_subset(field));
+    for term in terms.iter().map(|term| word_set(term)) {
         // The weights fall from field to field: the first is the best.
-        if let Some((place, (_, (name, weight)))) = holding.into_iter().next() {
-            found.insert((place, name));
+        let place = fields.iter().position(|field| term.is_subset(field));
+        let place = place.filter(|_| !term.is_empty());
+        if let Some((place, (_, weight))) = place.and_then(|at| Some((at, WEIGHTS.get(at)?))) {
+            found.insert(place);
             score += weight;
         }
     }
-    let names = found.into_iter().map(|(_, name)| name).collect();
-    (score * ratio(1, terms.len()), names)
+    let names = found.into_iter().filter_map(|at| Some(WEIGHTS.get(at)?.0));
+    (score * ratio(1, terms.len()), names.collect())
 }
 
 #[cfg(test)]

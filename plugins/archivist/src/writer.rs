@@ -1,15 +1,21 @@
 //! The writer: a draft out of the shortlist, by a template for each kind of
 //! question.
 //!
-//! Route: `drafted`. Faults beside those of every stage: `invents` (each draft
-//! recommends a book that does not exist) and `improves` (the first draft does,
-//! the second talks down to its reader, the third is clean).
+//! It never learns what the critic said: a draft is as good as its faults allow.
 
 use soma_neuron::Failure;
 
 use crate::fault::unknown;
 use crate::text::listed;
 use crate::{Candidate, Done, Intent, State};
+
+/// The writer's only route.
+pub const ROUTES: &[&str] = &["drafted"];
+
+/// Faults beside those of every stage: `invents` (each draft recommends a book
+/// that does not exist) and `improves` (the first draft does, the second talks
+/// down to its reader, the third is clean).
+pub const FAULTS: &[&str] = &["invents", "improves"];
 
 /// Books of a draft beside the first.
 const MOST_OTHERS: usize = 2;
@@ -53,7 +59,7 @@ fn draft(state: &State) -> String {
         Intent::FindReviews => by_rating(first, others),
         Intent::DescribeBook => described(first, others),
         Intent::RecommendSimilar => similar(state, first, others),
-        _ => about(state, first, others),
+        _ => recommended("I would give you", first, others),
     }
 }
 
@@ -111,11 +117,6 @@ fn similar(state: &State, first: &Candidate, others: &[Candidate]) -> String {
         None => "You may like".to_owned(),
     };
     recommended(&why, first, others)
-}
-
-fn about(state: &State, first: &Candidate, others: &[Candidate]) -> String {
-    let terms = listed(&state.wanted());
-    recommended(&format!("On {terms} I would give you"), first, others)
 }
 
 fn recommended(why: &str, first: &Candidate, others: &[Candidate]) -> String {

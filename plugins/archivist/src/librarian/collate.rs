@@ -7,55 +7,49 @@ use crate::{Candidate, Done, State};
 /// Joins the finds in the order of the shelves, without the book that similar
 /// ones are looked for by. A scout that went and did not come back is told of.
 pub(super) fn collate(state: State) -> Done {
-    let wanted = listed(&state.wanted());
     let outputs = state.metadata.parallel_outputs;
     let finds = [state.folio_finds, state.athenaeum_finds, state.stacks_finds];
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut silent: Vec<String> = Vec::new();
-    let mut causes = Vec::new();
+    let mut bare: Vec<String> = Vec::new();
     for (shelf, found) in SHELVES.into_iter().zip(finds) {
-        let skipped = outputs
-            .get(&format!("scout-{shelf}"))
-            .is_some_and(|route| route == "skipped");
+        let output = outputs.get(&format!("scout-{shelf}")).map(String::as_str);
         match found {
-            Some(found) if found.is_empty() => {
-                causes.push(format!("the {shelf} has nothing about {wanted}"))
-            }
+            Some(found) if found.is_empty() => bare.push(format!("the {shelf}")),
             Some(found) => candidates.extend(found),
-            None if skipped => {}
+            None if output == Some("skipped") => {}
             None => silent.push(format!("the {shelf}")),
         }
     }
     if let Some(seed) = &state.seed {
         candidates.retain(|candidate| candidate.book.canonical_id() != seed.id);
     }
+    let mut causes = Vec::new();
+    if !bare.is_empty() {
+        causes.push(format!("there is nothing in {}", listed(&bare)));
+    }
     if !silent.is_empty() {
         causes.push(format!("nothing was heard from {}", listed(&silent)));
     }
-    let route = if candidates.is_empty() {
-        "empty"
+    let cause = causes.join(", and ");
+    let done = if candidates.is_empty() {
+        Done::new("empty").error("NO_CANDIDATES", cause.clone())
+    } else if silent.is_empty() {
+        Done::new("found")
     } else {
-        "found"
+        Done::new("found").warning("SCOUT_SILENT", cause.clone())
     };
-    let mut done = Done::new(route).set("failureCause", causes.join("; "));
-    if candidates.is_empty() {
-        done = done.error(
-            "NO_CANDIDATES",
-            format!("no shelf has anything about {wanted}"),
-        );
-    } else if !silent.is_empty() {
-        let message = format!(
-            "nothing was heard from {}: books may be missing",
-            listed(&silent)
-        );
-        done = done.warning("SCOUT_SILENT", message);
-    }
+    let done = done.set("failureCause", cause);
     done.set("candidates", candidates)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "a test fails by panicking"
+    )]
 
     use serde_json::{Value, from_value, json};
 
@@ -90,7 +84,7 @@ mod tests {
         );
         assert_eq!(
             done.get("failureCause"),
-            "the athenaeum has nothing about sea"
+            "there is nothing in the athenaeum"
         );
         assert!(done.notes().is_empty());
     }

@@ -11,6 +11,7 @@ const MOST_TERMS: usize = 6;
 const ASKING: &[&str] = &[
     "acclaimed",
     "answer",
+    "anybody",
     "anything",
     "asked",
     "athenaeum",
@@ -43,6 +44,7 @@ const ASKING: &[&str] = &[
     "remember",
     "review",
     "search",
+    "set",
     "show",
     "similar",
     "something",
@@ -54,14 +56,24 @@ const ASKING: &[&str] = &[
     "summary",
     "synopsi",
     "tell",
+    "there",
     "thing",
     "time",
+    "treatise",
     "vein",
     "want",
     "work",
     "worth",
     "written",
     "wrote",
+];
+
+/// What visitors call a kind of book, and what catalogues call it.
+const KINDS: &[(&str, &str)] = &[
+    ("play", "drama"),
+    ("poem", "poetry"),
+    ("rhyme", "poetry"),
+    ("verse", "poetry"),
 ];
 
 /// Phrases in quotation marks, then what stands between commas, else single
@@ -91,9 +103,9 @@ fn terms(query: &str) -> Vec<String> {
     }
     let parts: Vec<&str> = plain.split([',', ';', '\n']).collect();
     for part in &parts {
-        let saying = words(part)
-            .into_iter()
-            .filter(|word| !ASKING.contains(&word.as_str()));
+        let words = words(part).into_iter();
+        let saying = words.filter(|word| !ASKING.contains(&word.as_str()));
+        let saying = saying.map(shelved_as);
         if parts.len() > 1 {
             add(&mut found, saying.collect::<Vec<_>>().join(" "));
         } else {
@@ -102,6 +114,11 @@ fn terms(query: &str) -> Vec<String> {
     }
     found.truncate(MOST_TERMS);
     found
+}
+
+fn shelved_as(word: String) -> String {
+    let kind = KINDS.iter().find(|(said, _)| *said == word);
+    kind.map_or(word, |(_, shelved)| (*shelved).to_owned())
 }
 
 fn add(terms: &mut Vec<String>, term: String) {
@@ -122,6 +139,11 @@ mod tests {
         );
         assert_eq!(terms("Who wrote Dracula?"), ["dracula"]);
         assert!(terms("Something similar, please").is_empty());
+    }
+
+    #[test]
+    fn kinds_of_books_are_looked_for_under_their_names_on_the_shelves() {
+        assert_eq!(terms("poems about war"), ["poetry", "war"]);
     }
 
     #[test]
