@@ -69,14 +69,18 @@ fn without_fuel(ended: Ended) -> Ended {
 
 #[test]
 fn the_neurons_of_this_repository_pass_their_own_cases() {
-    for (neuron, count) in [
-        ("echo", 2),
-        ("generator", 7),
-        ("ingester", 5),
-        ("composer", 3),
-        ("orchestrator", 5),
+    for (neuron, cases, count) in [
+        ("echo", "echo/cases", 2),
+        ("generator", "generator/cases", 7),
+        ("ingester", "ingester/cases", 5),
+        ("composer", "composer/cases", 3),
+        ("orchestrator", "orchestrator/cases", 5),
+        ("shelver", "archivist/cases/shelver", 2),
+        ("scout", "archivist/cases/scout", 5),
+        ("writer", "archivist/cases/writer", 2),
+        ("critic", "archivist/cases/critic", 2),
     ] {
-        let cases = format!("{}/plugins/{neuron}/cases", env!("CARGO_MANIFEST_DIR"));
+        let cases = format!("{}/plugins/{cases}", env!("CARGO_MANIFEST_DIR"));
         let ended = test(common::component(neuron), &["--cases", &cases]);
         let told = format!("\n{count} passed, 0 failed\n");
         assert!(
