@@ -83,7 +83,10 @@ impl Derivation {
         let mut contract = Contract::open().requires([source.as_str()]);
         let targets = fan.fan_in.target.iter();
         let partitions = fan.fan_in.partitions.iter().flat_map(BTreeMap::values);
-        let targets: Vec<_> = targets.chain(partitions).map(|path| first_key(path)).collect();
+        let targets: Vec<_> = targets
+            .chain(partitions)
+            .map(|path| first_key(path))
+            .collect();
         contract = contract.produces(targets.iter().map(String::as_str));
         self.add(fan.into(), contract)
     }
@@ -143,17 +146,15 @@ impl Derivation {
     }
 
     /// What a placement takes and makes: its node's contract and its own.
-    fn contract(
-        &self,
-        derived: &Derived,
-        nodes: &Nodes,
-        problems: &mut Vec<Problem>,
-    ) -> Contract {
+    fn contract(&self, derived: &Derived, nodes: &Nodes, problems: &mut Vec<Problem>) -> Contract {
         let (name, node) = match &derived.placement {
             Placement::Single(single) => (&single.name, Some((&single.node, None))),
             Placement::FanOut(fan) => (
                 &fan.name,
-                Some((&fan.node, Some(fan.item_key.as_deref().unwrap_or("currentItem")))),
+                Some((
+                    &fan.node,
+                    Some(fan.item_key.as_deref().unwrap_or("currentItem")),
+                )),
             ),
             _ => return derived.own.clone(),
         };

@@ -274,11 +274,7 @@ impl Chart {
                         None => continue,
                     },
                 };
-                let arrow = (
-                    dag.name.clone(),
-                    placement.name().to_owned(),
-                    route.clone(),
-                );
+                let arrow = (dag.name.clone(), placement.name().to_owned(), route.clone());
                 arrows.push(Arrow {
                     from: from.clone(),
                     to,

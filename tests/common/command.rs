@@ -33,6 +33,21 @@ static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
     }
 });
 
+/// The cache folder of the commands of this test binary.
+pub fn cache_home() -> &'static Path {
+    &CACHE
+}
+
+/// A folder of its own, empty.
+pub fn scratch_folder(name: &str) -> PathBuf {
+    let folder = scratch(name);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => panic!("{error}"),
+        _ => fs::create_dir_all(&folder).unwrap(),
+    }
+    folder
+}
+
 /// The command without words, in an environment that says nothing to it.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_soma"));

@@ -303,7 +303,8 @@ fn a_checkpoint_of_other_documents_is_refused_with_what_has_changed() {
     run(&host, async move {
         let runs = Arc::new(Mutex::new(Vec::new()));
         let journal = Kept::default();
-        let nodes = nodes(&runs, || Ok(())).function("other", Contract::open(), always(Output::default()));
+        let nodes =
+            nodes(&runs, || Ok(())).function("other", Contract::open(), always(Output::default()));
         let flow = Flow::new(&documents(), &nodes).unwrap();
         flow.run(&tenant, Object::new(), with(&journal)).await;
         let text = journal.text();
@@ -333,8 +334,14 @@ fn a_checkpoint_of_other_documents_is_refused_with_what_has_changed() {
             "the checkpoint is of the flow `root`, not of `another`"
         );
         for (text, expected) in [
-            ("", "line 1 is no checkpoint: EOF while parsing a value at line 1 column 0"),
-            ("{}", "line 1 is no checkpoint: missing field `somaCheckpoint` at line 1 column 2"),
+            (
+                "",
+                "line 1 is no checkpoint: EOF while parsing a value at line 1 column 0",
+            ),
+            (
+                "{}",
+                "line 1 is no checkpoint: missing field `somaCheckpoint` at line 1 column 2",
+            ),
             (
                 "{\"somaCheckpoint\": 7}",
                 "the checkpoint has the format 7; this version reads format 1",
@@ -367,7 +374,7 @@ fn the_hash_of_a_document_is_that_of_what_it_says() {
 
 #[test]
 fn one_run_at_a_time_has_a_checkpoint_file_and_a_completed_run_removes_it() {
-    let folder = common::command::scratch("flow-checkpoint-file");
+    let folder = common::command::scratch_folder("flow-checkpoint-file");
     let path = folder.join("run.json");
     let (host, _hand) = virtual_host();
     let tenant = tenant(&host, "t");
@@ -376,7 +383,10 @@ fn one_run_at_a_time_has_a_checkpoint_file_and_a_completed_run_removes_it() {
         let told = CheckpointFile::create(&path).unwrap_err().to_string();
         assert!(told.ends_with("run.json is there already; resume it, or remove it to begin anew"));
         let told = CheckpointFile::open(&path).unwrap_err().to_string();
-        assert!(told.ends_with("run.json is in use by another run"), "{told}");
+        assert!(
+            told.ends_with("run.json is in use by another run"),
+            "{told}"
+        );
         let runs = Arc::new(Mutex::new(Vec::new()));
         let fails_once = Arc::new(AtomicU32::new(0));
         let nodes = nodes(&runs, move || {

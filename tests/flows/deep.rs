@@ -27,8 +27,16 @@ fn inner(node: &str) -> Dag {
 
 fn nodes() -> Nodes {
     Nodes::new()
-        .function("after", Contract::open(), always(Output::default().set("after", true)))
-        .function("mend", Contract::open(), always(Output::default().set("mended", true)))
+        .function(
+            "after",
+            Contract::open(),
+            always(Output::default().set("after", true)),
+        )
+        .function(
+            "mend",
+            Contract::open(),
+            always(Output::default().set("mended", true)),
+        )
         .function("down", Contract::open(), down("DOWN"))
         .function("write", Contract::open(), |call| {
             let given = call.state.get("given").cloned().unwrap_or_default();
@@ -47,7 +55,11 @@ fn nodes() -> Nodes {
 }
 
 fn run_deep(dags: &[Dag], state: Value) -> Run {
-    run_flow(Flow::new(dags, &nodes()).unwrap(), state, RunOptions::default())
+    run_flow(
+        Flow::new(dags, &nodes()).unwrap(),
+        state,
+        RunOptions::default(),
+    )
 }
 
 #[test]
@@ -76,7 +88,10 @@ fn a_flow_within_another_works_on_a_copy_and_gives_back_what_is_mapped() {
 
 #[test]
 fn a_flow_within_another_that_fails_takes_error_with_its_cause_noted() {
-    let run = run_deep(&[outer(Deep::new("deep", "inner")), inner("down")], json!({}));
+    let run = run_deep(
+        &[outer(Deep::new("deep", "inner")), inner("down")],
+        json!({}),
+    );
     assert_eq!(run.lifecycle(), Lifecycle::Completed);
     assert_eq!(run.state["mended"], json!(true));
     assert_eq!(run.notes.errors[0].code, "DOWN");
@@ -89,11 +104,19 @@ fn a_trap_in_the_innermost_sandbox_reaches_the_outermost_flow() {
     let stage = Stage::new(&host, "t");
     run(&host, async move {
         let middle = Dag::builder("middle", "1")
-            .place(Deep::new("deeper", "inner").end("success").route("error", "lost"))
+            .place(
+                Deep::new("deeper", "inner")
+                    .end("success")
+                    .route("error", "lost"),
+            )
             .place(Terminal::failed("lost"))
             .build();
         let root = Dag::builder("root", "1")
-            .place(Deep::new("deep", "middle").end("success").route("error", "lost"))
+            .place(
+                Deep::new("deep", "middle")
+                    .end("success")
+                    .route("error", "lost"),
+            )
             .place(Terminal::failed("lost"))
             .build();
         let dags = [root, middle, inner("puppet")];
@@ -111,10 +134,16 @@ fn a_trap_in_the_innermost_sandbox_reaches_the_outermost_flow() {
 
 #[test]
 fn an_error_that_the_inner_flow_can_live_with_changes_no_route() {
-    let run = run_deep(&[outer(Deep::new("deep", "inner")), inner("doubt")], json!({}));
+    let run = run_deep(
+        &[outer(Deep::new("deep", "inner")), inner("doubt")],
+        json!({}),
+    );
     assert_eq!(run.state["after"], json!(true));
     assert_eq!(run.notes.errors[0].code, "DOUBT");
-    let run = run_deep(&[outer(Deep::new("deep", "inner")), inner("despair")], json!({}));
+    let run = run_deep(
+        &[outer(Deep::new("deep", "inner")), inner("despair")],
+        json!({}),
+    );
     assert_eq!(run.state["mended"], json!(true));
     assert_eq!(run.notes.errors[0].code, "DESPAIR");
 }

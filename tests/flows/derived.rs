@@ -6,22 +6,51 @@ use soma::flow::{
     document::{Deep, FanIn, FanOut},
 };
 
-use super::{native::{always, run_flow}, *};
+use super::{
+    native::{always, run_flow},
+    *,
+};
 
 fn nodes() -> Nodes {
     let node = |key: &'static str| always(Output::default().set(key, json!(key)));
     let contract = || Contract::routes(["success"]);
     Nodes::new()
-        .function("query", contract().requires(["text"]).produces(["terms"]), node("terms"))
-        .function("folio", contract().requires(["terms"]).produces(["folios"]), node("folios"))
-        .function("stacks", contract().requires(["terms"]).produces(["stacked"]), node("stacked"))
+        .function(
+            "query",
+            contract().requires(["text"]).produces(["terms"]),
+            node("terms"),
+        )
+        .function(
+            "folio",
+            contract().requires(["terms"]).produces(["folios"]),
+            node("folios"),
+        )
+        .function(
+            "stacks",
+            contract().requires(["terms"]).produces(["stacked"]),
+            node("stacked"),
+        )
         .function(
             "merge",
-            contract().requires(["folios", "stacked"]).produces(["found", "spare"]),
-            |_| Ok(Output::default().set("found", json!([1, 2])).set("spare", 1)),
+            contract()
+                .requires(["folios", "stacked"])
+                .produces(["found", "spare"]),
+            |_| {
+                Ok(Output::default()
+                    .set("found", json!([1, 2]))
+                    .set("spare", 1))
+            },
         )
-        .function("score", contract().requires(["currentItem"]), always(Output::default().set("n", 1)))
-        .function("answer", contract().requires(["scored"]).produces(["reply"]), node("reply"))
+        .function(
+            "score",
+            contract().requires(["currentItem"]),
+            always(Output::default().set("n", 1)),
+        )
+        .function(
+            "answer",
+            contract().requires(["scored"]).produces(["reply"]),
+            node("reply"),
+        )
 }
 
 fn derivation() -> Derivation {
@@ -95,9 +124,20 @@ fn what_is_required_and_made_by_nobody_is_refused_with_all_else_that_is_wrong() 
 fn nodes_that_wait_for_each_other_are_refused() {
     let node = || always(Output::default());
     let nodes = Nodes::new()
-        .function("hen", Contract::open().requires(["egg"]).produces(["hen"]), node())
-        .function("egg", Contract::open().requires(["hen"]).produces(["egg"]), node());
-    let told = Derivation::new("circle", "1").node("hen").node("egg").derive(&nodes);
+        .function(
+            "hen",
+            Contract::open().requires(["egg"]).produces(["hen"]),
+            node(),
+        )
+        .function(
+            "egg",
+            Contract::open().requires(["hen"]).produces(["egg"]),
+            node(),
+        );
+    let told = Derivation::new("circle", "1")
+        .node("hen")
+        .node("egg")
+        .derive(&nodes);
     expect![[r#"
         flow `circle` is invalid:
           - hen: each of `hen`, `egg` waits for what another of them makes"#]]
@@ -113,7 +153,11 @@ fn a_route_can_end_the_flow_and_a_flow_can_be_a_node() {
             Contract::routes(["on", "off"]).produces(["intent"]),
             node(),
         )
-        .function("reply", Contract::routes(["success"]).requires(["found"]), node());
+        .function(
+            "reply",
+            Contract::routes(["success"]).requires(["found"]),
+            node(),
+        );
     let derived = Derivation::new("ends", "1")
         .node("reply")
         .node("classify")

@@ -19,7 +19,11 @@ fn known() -> Nodes {
     let node = || always(Output::default());
     Nodes::new()
         .function("draft", Contract::routes(["drafted"]), node())
-        .function("judge", Contract::routes(["approved", "retry", "exhausted"]), node())
+        .function(
+            "judge",
+            Contract::routes(["approved", "retry", "exhausted"]),
+            node(),
+        )
         .function("parity", Contract::routes(["even", "odd"]), node())
         .function("work", Contract::routes(["success"]), node())
         .function("open", Contract::open(), node())
@@ -76,7 +80,13 @@ fn documents_of_every_kind_of_placement_are_taken() {
     let kinds: Vec<_> = kinds.iter().map(String::as_str).collect();
     assert_eq!(
         kinds,
-        ["DeepDAGNode", "FanOutNode", "ParallelNode", "SingleNode", "TerminalNode"]
+        [
+            "DeepDAGNode",
+            "FanOutNode",
+            "ParallelNode",
+            "SingleNode",
+            "TerminalNode"
+        ]
     );
 }
 
@@ -163,21 +173,34 @@ fn a_thousand_placements_and_a_chain_of_flows_are_checked_and_too_many_are_refus
         dag.build()
     };
     Flow::new(&[long(1_000)], &known()).unwrap();
-    let told = Flow::new(&[long(10_001)], &known()).unwrap_err().to_string();
-    assert!(told.contains("a flow has at most 10000 placements, not 10001"), "{told}");
+    let told = Flow::new(&[long(10_001)], &known())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        told.contains("a flow has at most 10000 placements, not 10001"),
+        "{told}"
+    );
     let nested = |count: usize| -> Vec<Dag> {
         let dag = |at: usize| {
             let dag = Dag::builder(format!("d{at}"), "1");
             if at + 1 < count {
-                dag.place(Deep::new("in", format!("d{}", at + 1)).end("success").end("error"))
-                    .build()
+                dag.place(
+                    Deep::new("in", format!("d{}", at + 1))
+                        .end("success")
+                        .end("error"),
+                )
+                .build()
             } else {
-                dag.place(Single::new("work", "work").end("success")).build()
+                dag.place(Single::new("work", "work").end("success"))
+                    .build()
             }
         };
         (0..count).map(dag).collect()
     };
     Flow::new(&nested(32), &known()).unwrap();
     let told = Flow::new(&nested(33), &known()).unwrap_err().to_string();
-    assert!(told.contains("it holds flows 33 levels deep; at most 32 are run"), "{told}");
+    assert!(
+        told.contains("it holds flows 33 levels deep; at most 32 are run"),
+        "{told}"
+    );
 }

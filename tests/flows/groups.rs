@@ -25,7 +25,8 @@ fn group(combine: Combine) -> Dag {
     if combine == Combine::Collect {
         dag.build()
     } else {
-        dag.place(soma::flow::document::Terminal::failed("not")).build()
+        dag.place(soma::flow::document::Terminal::failed("not"))
+            .build()
     }
 }
 
@@ -39,9 +40,10 @@ fn members_see_the_state_as_the_group_found_it_and_their_outputs_are_merged() {
         assert_eq!(call.state.len(), 1, "{:?}", call.state);
         Ok(Output::default().set(call.placement, true))
     };
-    let nodes = Nodes::new()
-        .function("a", Contract::open(), seen)
-        .function("b", Contract::open(), seen);
+    let nodes =
+        Nodes::new()
+            .function("a", Contract::open(), seen)
+            .function("b", Contract::open(), seen);
     let run = run_native(
         group(Combine::AllSuccess),
         nodes,
@@ -76,7 +78,10 @@ fn a_group_takes_the_route_that_its_combination_says() {
             nodes = nodes.function("b", Contract::open(), down("B_DOWN"));
         }
         let run = run_native(group(combine), nodes, json!({}), RunOptions::default());
-        (run.lifecycle() == Lifecycle::Completed, run.notes.errors.len())
+        (
+            run.lifecycle() == Lifecycle::Completed,
+            run.notes.errors.len(),
+        )
     };
     assert_eq!(ended(Combine::AllSuccess, false, false), (true, 0));
     assert_eq!(ended(Combine::AllSuccess, true, false), (false, 2));
@@ -90,7 +95,12 @@ fn a_collecting_group_says_which_route_each_member_took() {
     let nodes = Nodes::new()
         .function("a", Contract::open(), always(Output::on("empty")))
         .function("b", Contract::open(), down("B_DOWN"));
-    let run = run_native(group(Combine::Collect), nodes, json!({}), RunOptions::default());
+    let run = run_native(
+        group(Combine::Collect),
+        nodes,
+        json!({}),
+        RunOptions::default(),
+    );
     assert_eq!(
         run.state["metadata"]["parallelOutputs"],
         json!({"a": "empty", "b": "error"})
@@ -113,7 +123,10 @@ fn two_members_that_write_one_key_are_warned_of_and_the_later_one_counts() {
         panic!("{:?}", run.notes);
     };
     assert_eq!(warning.code, "PARALLEL_OVERWRITE");
-    assert_eq!(warning.message, "`x` was written by `a` too; `b` comes last");
+    assert_eq!(
+        warning.message,
+        "`x` was written by `a` too; `b` comes last"
+    );
 }
 
 #[test]
@@ -146,7 +159,10 @@ fn each(fan_in: FanIn) -> Dag {
 /// Squares a number; odd ones take a route of their own, and 13 is bad luck.
 fn square(call: soma::flow::Call<'_>) -> Result<Output, Failure> {
     let n = call.state["currentItem"].as_u64().unwrap();
-    assert_eq!(call.state["metadata"]["itemIndex"], call.state["metadata"]["itemIndex"]);
+    assert_eq!(
+        call.state["metadata"]["itemIndex"],
+        call.state["metadata"]["itemIndex"]
+    );
     assert_eq!(call.state.get("items"), None, "the list itself is not seen");
     if n == 13 {
         return Err(Failure::recoverable("BAD_LUCK", "13"));
@@ -162,7 +178,12 @@ fn squares(fan_in: FanIn, items: Value) -> Run {
             let results = &call.state["metadata"]["fanInResults"];
             Ok(Output::default().set("gathered", results.clone()))
         });
-    run_native(each(fan_in), nodes, json!({"items": items}), RunOptions::default())
+    run_native(
+        each(fan_in),
+        nodes,
+        json!({"items": items}),
+        RunOptions::default(),
+    )
 }
 
 fn route(run: &Run) -> &str {
@@ -305,7 +326,11 @@ fn no_more_items_run_at_a_time_than_are_asked_for() {
     let run = run_native(dag, nodes, json!({"items": items}), RunOptions::default());
     assert_eq!(run.error, None);
     assert_eq!(most.load(Ordering::Relaxed), 3);
-    let took = run.life.finished_at.unwrap().since(run.life.started_at.unwrap());
+    let took = run
+        .life
+        .finished_at
+        .unwrap()
+        .since(run.life.started_at.unwrap());
     assert_eq!(took, Duration::from_secs(100), "a slow item is no barrier");
 }
 

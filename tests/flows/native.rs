@@ -64,7 +64,11 @@ fn a_failed_node_takes_error_where_that_is_wired_with_its_cause_noted() {
         .function("down", Contract::routes(["success"]), down("BROKEN"))
         .function("mend", Contract::open(), always(Output::default()));
     let dag = Dag::builder("mended", "1")
-        .place(Single::new("first", "down").end("success").route("error", "second"))
+        .place(
+            Single::new("first", "down")
+                .end("success")
+                .route("error", "second"),
+        )
         .place(Single::new("second", "mend").end("success"))
         .build();
     let run = run_native(dag, nodes, json!({}), RunOptions::default());
@@ -179,7 +183,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 #[test]
 fn a_retry_with_waits_of_hours_takes_no_time_on_a_clock_that_skips_them() {
-    let dag = one(Single::new("here", "flaky").end("success").retry(patient(5, HOUR)));
+    let dag = one(Single::new("here", "flaky")
+        .end("success")
+        .retry(patient(5, HOUR)));
     let options = RunOptions {
         deadline: HOUR * 100,
         ..RunOptions::default()
@@ -188,20 +194,30 @@ fn a_retry_with_waits_of_hours_takes_no_time_on_a_clock_that_skips_them() {
     assert_eq!(run.error, None);
     assert_eq!(run.executed[0].attempts, 5);
     assert_eq!(run.state["calls"], json!(5));
-    let waited = run.life.finished_at.unwrap().since(run.life.started_at.unwrap());
+    let waited = run
+        .life
+        .finished_at
+        .unwrap()
+        .since(run.life.started_at.unwrap());
     assert_eq!(waited, HOUR * (1 + 2 + 4 + 8));
 }
 
 #[test]
 fn a_backoff_ends_with_the_runs_deadline() {
-    let dag = one(Single::new("here", "flaky").end("success").retry(patient(5, HOUR)));
+    let dag = one(Single::new("here", "flaky")
+        .end("success")
+        .retry(patient(5, HOUR)));
     let options = RunOptions {
         deadline: HOUR * 2,
         ..RunOptions::default()
     };
     let run = run_native(dag, flaky(4), json!({}), options);
     assert_eq!(run.lifecycle(), Lifecycle::TimedOut);
-    let waited = run.life.finished_at.unwrap().since(run.life.started_at.unwrap());
+    let waited = run
+        .life
+        .finished_at
+        .unwrap()
+        .since(run.life.started_at.unwrap());
     assert_eq!(waited, HOUR * 2);
 }
 
@@ -232,7 +248,9 @@ impl NativeNode for Sleeper {
 #[test]
 fn a_node_that_takes_longer_than_its_time_is_dropped_and_fails() {
     let nodes = Nodes::new().native("sleeper", Contract::open(), Sleeper(HOUR));
-    let dag = one(Single::new("here", "sleeper").end("success").timeout_ms(500));
+    let dag = one(Single::new("here", "sleeper")
+        .end("success")
+        .timeout_ms(500));
     let run = run_native(dag, nodes, json!({}), RunOptions::default());
     assert_eq!(
         run.error.unwrap().to_string(),
@@ -328,14 +346,26 @@ fn observers_are_told_of_everything_and_one_that_panics_changes_nothing() {
         ],
         ..RunOptions::default()
     };
-    let dag = one(Single::new("here", "flaky").end("success").retry(patient(2, HOUR)));
+    let dag = one(Single::new("here", "flaky")
+        .end("success")
+        .retry(patient(2, HOUR)));
     let run = run_native(dag, flaky(1), json!({}), options);
     assert_eq!(run.error, None);
     let seen = seen.lock().unwrap();
-    let names: Vec<_> = seen.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let names: Vec<_> = seen
+        .iter()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
     assert_eq!(
         names,
-        ["began", "node-began", "retrying", "node-began", "node-ended", "ended"]
+        [
+            "began",
+            "node-began",
+            "retrying",
+            "node-began",
+            "node-ended",
+            "ended"
+        ]
     );
     assert_eq!(seen[2]["cause"]["code"], json!("FLAKY"));
     assert_eq!(seen[2]["after_ms"], json!(3_600_000.0));
@@ -369,10 +399,17 @@ fn a_state_that_grows_too_large_fails_the_run() {
         ..RunOptions::default()
     };
     let dag = Dag::builder("grows", "1")
-        .place(Single::new("here", "grow").route("again", "here").end("error"))
+        .place(
+            Single::new("here", "grow")
+                .route("again", "here")
+                .end("error"),
+        )
         .build();
     let run = run_native(dag, nodes, json!({}), options);
     let cause = run.error.unwrap();
-    assert!(matches!(cause, Cause::StateTooLarge { most: 100_000, .. }), "{cause}");
+    assert!(
+        matches!(cause, Cause::StateTooLarge { most: 100_000, .. }),
+        "{cause}"
+    );
     assert!(run.executed.len() < 11);
 }

@@ -3,7 +3,10 @@
 use expect_test::expect_file;
 use soma::flow::{Output, PictureFormat, document::DagFile, draw};
 
-use super::{native::{always, run_flow}, *};
+use super::{
+    native::{always, run_flow},
+    *,
+};
 
 fn fixture(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -12,7 +15,8 @@ fn fixture(name: &str) -> std::path::PathBuf {
 }
 
 fn everything() -> Vec<Dag> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/flows/valid/everything.json");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/flows/valid/everything.json");
     DagFile::read(&file).unwrap().dags().to_vec()
 }
 
@@ -42,7 +46,11 @@ fn a_run_is_drawn_with_the_way_it_took_its_attempts_and_times() {
         );
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flows/compose-retry-loop.json");
     let dags = DagFile::read(&file).unwrap().dags().to_vec();
-    let mut run = run_flow(Flow::new(&dags, &nodes).unwrap(), json!({}), RunOptions::default());
+    let mut run = run_flow(
+        Flow::new(&dags, &nodes).unwrap(),
+        json!({}),
+        RunOptions::default(),
+    );
     for (step, millis) in run.executed.iter_mut().zip(1..) {
         step.took = Duration::from_millis(millis);
     }
@@ -59,7 +67,10 @@ fn a_name_means_nothing_to_the_reader_of_a_picture() {
         .place(Single::new(name, "x").end("su\"ccess"))
         .build();
     let drawn = draw(std::slice::from_ref(&dag), &[], PictureFormat::Mermaid);
-    assert!(drawn.contains("f0n0[\"a#34;] --#62; #60;b#62; %% #92;\"]"), "{drawn}");
+    assert!(
+        drawn.contains("f0n0[\"a#34;] --#62; #60;b#62; %% #92;\"]"),
+        "{drawn}"
+    );
     let drawn = draw(&[dag], &[], PictureFormat::Dot);
     assert!(drawn.contains(r#"label="a\"] --> <b>\n%% \\""#), "{drawn}");
 }

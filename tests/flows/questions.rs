@@ -42,7 +42,9 @@ fn a_neuron_that_asks_back_parks_the_run_until_somebody_answers() {
             panic!("{:?}", parked.questions);
         };
         assert_eq!(question.id(), "only");
-        assert!(matches!(&question.ask, Ask::Clarification { question, .. } if question == "which one?"));
+        assert!(
+            matches!(&question.ask, Ask::Clarification { question, .. } if question == "which one?")
+        );
         assert_eq!(
             contents(&stage.memory).await,
             [json!("before")],
@@ -50,7 +52,9 @@ fn a_neuron_that_asks_back_parks_the_run_until_somebody_answers() {
         );
         // Without an answer it waits again, and nothing runs.
         let mut tap = Tap::on(&stage.tenant);
-        let again = answered(&stage, &flow, parked.clone(), vec![]).await.unwrap();
+        let again = answered(&stage, &flow, parked.clone(), vec![])
+            .await
+            .unwrap();
         assert_eq!(again.lifecycle(), Lifecycle::AwaitingInput);
         assert!(tap.seen().is_empty());
         // With one the node finds question and answer in its input.
@@ -89,7 +93,9 @@ fn leave_is_given_or_refused() {
         ] {
             let mut tap = Tap::on(&stage.tenant);
             let answers = vec![("only".to_owned(), answer)];
-            let _ = answered(&stage, &flow, parked.clone(), answers).await.unwrap();
+            let _ = answered(&stage, &flow, parked.clone(), answers)
+                .await
+                .unwrap();
             let seen = tap.seen();
             let Payload::Task(task) = &seen[0].payload else {
                 panic!("{:?}", seen[0]);
@@ -133,14 +139,21 @@ fn members_and_items_that_ask_are_answered_each_and_the_others_do_not_run_again(
         let parked = fan_out
             .run(&stage.tenant, object(items), RunOptions::default())
             .await;
-        let ids: Vec<_> = parked.questions.iter().map(|question| question.id()).collect();
+        let ids: Vec<_> = parked
+            .questions
+            .iter()
+            .map(|question| question.id())
+            .collect();
         assert_eq!(ids, ["each[1]", "each[3]"]);
         assert_eq!(contents(&stage.memory).await.len(), 2);
         let mut tap = Tap::on(&stage.tenant);
         let answers = vec![("each[3]".to_owned(), json!("three"))];
         let again = answered(&stage, &fan_out, parked, answers).await.unwrap();
         assert_eq!(again.questions.len(), 2, "item 3 asks again, item 1 still");
-        let tasks = tap.seen().iter().filter(|one| one.signal_type() == SignalType::Task);
+        let tasks = tap
+            .seen()
+            .iter()
+            .filter(|one| one.signal_type() == SignalType::Task);
         assert_eq!(tasks.count(), 1, "only item 3 ran");
         assert_eq!(contents(&stage.memory).await.len(), 2);
 
@@ -153,7 +166,11 @@ fn members_and_items_that_ask_are_answered_each_and_the_others_do_not_run_again(
         let parked = both
             .run(&stage.tenant, state(asking()), RunOptions::default())
             .await;
-        let ids: Vec<_> = parked.questions.iter().map(|question| question.id()).collect();
+        let ids: Vec<_> = parked
+            .questions
+            .iter()
+            .map(|question| question.id())
+            .collect();
         assert_eq!(ids, ["a", "b"]);
         let answers = vec![("b".to_owned(), json!("me"))];
         let again = answered(&stage, &both, parked, answers).await.unwrap();

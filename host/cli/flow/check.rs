@@ -88,10 +88,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     Ok(Exit::Ok)
 }
 
-fn json(
-    flow: Result<crate::flow::Flow, Problems>,
-    nodes_checked: bool,
-) -> Result<Exit, Failed> {
+fn json(flow: Result<crate::flow::Flow, Problems>, nodes_checked: bool) -> Result<Exit, Failed> {
     let (keys, exit) = match flow {
         Ok(flow) => (
             Keys {

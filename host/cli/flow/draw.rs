@@ -61,7 +61,10 @@ pub(super) fn format_of(path: &Path) -> PictureFormat {
 }
 
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
-    let read = args.documents.read().map_err(|problems| refused(&problems))?;
+    let read = args
+        .documents
+        .read()
+        .map_err(|problems| refused(&problems))?;
     let flow = read
         .flow(&Nodes::new().or_any_neuron())
         .map_err(|problems| refused(&problems))?;

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     cli::{Exit, Failed, args, check::refused, files, input::InputArgs, log, out},
     flow::{
-        Ask, CheckpointFile, Execution, FileError, Flow, Lifecycle, Note, OnFailure,
-        Question, Run, RunOptions, draw,
+        Ask, CheckpointFile, Execution, FileError, Flow, Lifecycle, Note, OnFailure, Question, Run,
+        RunOptions, draw,
     },
     signal::Object,
 };
@@ -124,7 +124,10 @@ struct Terms {
 pub(super) fn main(args: &RunArgs) -> Result<Exit, Failed> {
     log::start(args.terms.verbose)?;
     let input = args.input.read("flow")?;
-    let read = args.documents.read().map_err(|problems| refused(&problems))?;
+    let read = args
+        .documents
+        .read()
+        .map_err(|problems| refused(&problems))?;
     let stage = args.neurons.stage()?;
     let flow = read
         .flow(&stage.nodes)
@@ -145,7 +148,10 @@ pub(super) fn main(args: &RunArgs) -> Result<Exit, Failed> {
 
 pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failed> {
     log::start(args.terms.verbose)?;
-    let read = args.documents.read().map_err(|problems| refused(&problems))?;
+    let read = args
+        .documents
+        .read()
+        .map_err(|problems| refused(&problems))?;
     let (journal, checkpoint) =
         CheckpointFile::open(&args.checkpoint).map_err(|error| unusable(&error))?;
     let stage = args.neurons.stage()?;

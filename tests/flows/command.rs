@@ -1,0 +1,302 @@
+//! `soma flow`, as a person or a script uses it.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use common::command::{command, end, scratch_folder};
+use expect_test::expect;
+
+use super::*;
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples/flows")
+        .join(name)
+}
+
+/// A deployment whose node `work` is one of this repository's components.
+fn deployment(folder: &Path, file: &str, work: &str) -> PathBuf {
+    let component = common::component(work);
+    let text = format!(
+        "[policy]\nsignatures = \"off\"\n\n\
+         [tenants.t.engrams.memory]\nkind = \"memory\"\n\n\
+         [tenants.t.neurons.work]\nsource = {component:?}\n\
+         grants = {{ log = true, orchestration = true }}\n\
+         bind.memory = {{ engram = \"memory\", access = \"read-write\" }}\n"
+    );
+    let path = folder.join(file);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// A fan-out over scripts within a flow within a flow, one at a time.
+fn nested(folder: &Path) -> PathBuf {
+    let text = json!([
+        {"@context": {}, "@id": "urn:d:outer", "@type": "DAG", "name": "outer", "version": "1",
+         "entrypoint": "in", "nodes": [
+            {"@id": "urn:n:in", "@type": "DeepDAGNode", "name": "in", "dag": "inner",
+             "stateMapping": {"output": {"said": "said"}},
+             "outputs": {"success": null, "error": "lost"}},
+            {"@id": "urn:n:lost", "@type": "TerminalNode", "name": "lost", "outcome": "failed"}]},
+        {"@context": {}, "@id": "urn:d:inner", "@type": "DAG", "name": "inner", "version": "1",
+         "entrypoint": "each", "nodes": [
+            {"@id": "urn:n:each", "@type": "FanOutNode", "name": "each", "node": "work",
+             "source": "items", "itemKey": "do", "concurrency": 1,
+             "fanIn": {"strategy": "append", "target": "said"},
+             "outputs": {"all-success": null, "partial": null, "all-error": null, "empty": null}}]},
+    ]);
+    let path = folder.join("nested.json");
+    fs::write(&path, text.to_string()).unwrap();
+    path
+}
+
+fn says(n: u64) -> Value {
+    json!([{"output": {"value": {"n": n}}}])
+}
+
+#[test]
+fn a_flow_is_checked_with_or_without_its_nodes() {
+    let checked = end(command()
+        .args(["flow", "check"])
+        .arg(example("compose-retry-loop.json")));
+    checked.is(&expect![[r#"
+        compose-retry-loop 1.1 sha256:8ec0541eb152d85af819de990a443fc90e98f8ee9792db8276c9563d8e855473
+        nothing is wrong with it; its nodes were not looked for (see --deployment)
+    "#]]);
+    let checked = end(command()
+        .args(["flow", "check", "--json"])
+        .arg(example("answer.json")));
+    let told = checked.json();
+    assert_eq!(
+        told["problems"][0]["message"],
+        json!("nodes.1.dag: there is no flow `compose-retry-loop`; there are `answer`")
+    );
+}
+
+#[test]
+fn a_flow_that_cannot_run_is_told_all_that_is_wrong_with_the_place_of_each() {
+    let folder = scratch_folder("flow-check");
+    let names =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/flows/invalid/shape.json");
+    let file = folder.join("shape.json");
+    fs::copy(names, &file).unwrap();
+    let checked = end(command()
+        .current_dir(&folder)
+        .args(["flow", "check", "shape.json"]));
+    checked.refuses(
+        3,
+        &expect![[r#"
+        error: 1 problem found
+        shape.json:56:18: nodes.4.outputs: `e` has no routes: each reply of it would fail
+    "#]],
+    );
+    let run = end(command().args(["flow", "run"]).arg(&file));
+    run.refuses(
+        2,
+        &expect![[r#"
+        error: a flow needs neurons to run
+        help: name a file such as soma.toml with `--deployment`
+    "#]],
+    );
+}
+
+#[test]
+fn the_shipped_flow_reads_documents_and_writes_an_answer() {
+    let run = end(command()
+        .args(["flow", "run", "--json", "--deployment"])
+        .arg(example("soma.toml"))
+        .arg("--input-file")
+        .arg(example("question.json"))
+        .arg(example("answer.json"))
+        .arg(example("compose-retry-loop.json")));
+    let told = run.json();
+    assert_eq!(told["lifecycle"], json!("completed"), "{told}");
+    assert_eq!(told["state"]["approved"], json!(true));
+    assert_eq!(told["state"]["ingested"].as_array().unwrap().len(), 3);
+    let last = told["executed"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["placement"], json!("compose"));
+}
+
+#[test]
+fn a_process_that_is_killed_in_a_nested_fan_out_is_followed_by_one_that_runs_only_what_is_left() {
+    let folder = scratch_folder("flow-kill");
+    let nested = nested(&folder);
+    let checkpoint = folder.join("run.json");
+    // The fourth item waits for ever: the process can only be killed there.
+    let sleeps = json!([{"sleep": 3_600_000_u64}]);
+    let items = json!({"items": [says(0), says(1), says(2), sleeps, says(4), says(5)]});
+    let mut first = Command::new(env!("CARGO_BIN_EXE_soma"));
+    first
+        .args(["flow", "run", "--events", "--deadline", "1h"])
+        .arg("--deployment")
+        .arg(deployment(&folder, "first.toml", "puppet"))
+        .arg("--checkpoint")
+        .arg(&checkpoint)
+        .arg("--input")
+        .arg(items.to_string())
+        .arg(&nested)
+        .env("XDG_CACHE_HOME", common::command::cache_home())
+        .stdout(Stdio::piped());
+    let mut first = first.spawn().unwrap();
+    let events = BufReader::new(first.stdout.take().unwrap()).lines();
+    let mut acked = Vec::new();
+    for line in events {
+        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if event["event"] == "node-ended" {
+            acked.push(event["item"].as_u64().unwrap());
+        }
+        if event["event"] == "node-began" && event["item"] == 3 {
+            break;
+        }
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(acked, [0, 1, 2]);
+
+    // In the second deployment the node answers with what it was given.
+    let second = end(command()
+        .args(["flow", "resume", "--events", "--deployment"])
+        .arg(deployment(&folder, "second.toml", "echo"))
+        .arg("--checkpoint")
+        .arg(&checkpoint)
+        .arg(&nested));
+    assert_eq!(second.exit, 0, "{}", second.stderr);
+    let events: Vec<Value> = second
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let began: Vec<_> = events
+        .iter()
+        .filter(|event| event["event"] == "node-began")
+        .map(|event| event["item"].as_u64().unwrap())
+        .collect();
+    assert_eq!(began, [3, 4, 5], "nothing that was acked runs again");
+    let result = events.last().unwrap();
+    assert_eq!(result["lifecycle"], json!("completed"));
+    assert_eq!(
+        result["state"]["said"],
+        json!([{"n": 0}, {"n": 1}, {"n": 2}, sleeps, says(4), says(5)]),
+        "nothing is lost, and the order is that of the list"
+    );
+    assert!(!checkpoint.exists());
+}
+
+#[test]
+fn a_run_that_asks_is_answered_by_another_process() {
+    let folder = scratch_folder("flow-answer");
+    let file = folder.join("ask.json");
+    let only = Single::new("only", "work").end("success");
+    fs::write(
+        &file,
+        Dag::builder("ask", "1").place(only).build().to_string(),
+    )
+    .unwrap();
+    let asks = json!({"do": [{"clarify": {"question": "which one?"}}]});
+    let first = end(command()
+        .current_dir(&folder)
+        .args(["flow", "run", "ask.json", "--checkpoint", "run.json"])
+        .arg("--deployment")
+        .arg(deployment(&folder, "first.toml", "puppet"))
+        .arg("--input")
+        .arg(asks.to_string()));
+    assert_eq!(first.exit, 0, "{}", first.stderr);
+    expect![[r#"
+        only asks: which one?
+        `soma flow resume` with `--checkpoint run.json` goes on from there with `--answer`
+    "#]]
+    .assert_eq(
+        first
+            .stdout
+            .split("\n\n")
+            .nth(1)
+            .map(|part| format!("{part}\n"))
+            .as_deref()
+            .unwrap_or(""),
+    );
+    let second = end(command()
+        .current_dir(&folder)
+        .args([
+            "flow",
+            "resume",
+            "ask.json",
+            "--checkpoint",
+            "run.json",
+            "--json",
+        ])
+        .args(["--answer", "the left one", "--deployment"])
+        .arg(deployment(&folder, "second.toml", "echo")));
+    let told = second.json();
+    assert_eq!(told["lifecycle"], json!("completed"));
+    assert_eq!(
+        told["state"]["clarification"],
+        json!({"question": "which one?", "answer": "the left one"}),
+        "the echo answers with its input"
+    );
+    let gone = end(command()
+        .current_dir(&folder)
+        .args(["flow", "resume", "ask.json", "--checkpoint", "run.json"])
+        .args(["--deployment", "second.toml"]));
+    gone.refuses(
+        3,
+        &expect![[r#"
+        error: run.json: No such file or directory (os error 2)
+    "#]],
+    );
+}
+
+#[test]
+fn a_run_that_fails_says_why_and_where() {
+    let folder = scratch_folder("flow-fail");
+    let file = folder.join("fail.json");
+    let only = Single::new("only", "work").end("success");
+    fs::write(
+        &file,
+        Dag::builder("fail", "1").place(only).build().to_string(),
+    )
+    .unwrap();
+    let failed = end(command()
+        .args(["flow", "run"])
+        .arg(&file)
+        .arg("--deployment")
+        .arg(deployment(&folder, "soma.toml", "puppet"))
+        .args(["--input", "{\"do\": [\"trap\"]}"]));
+    assert_eq!(failed.exit, 1);
+    expect![[r#"
+        error: failed: placement `only` ended with NEURON_TRAP: wasm trap: wasm `unreachable` instruction executed
+    "#]]
+    .assert_eq(&failed.stderr);
+}
+
+#[test]
+fn a_flow_is_drawn_to_a_file_by_its_name_or_to_standard_output() {
+    let folder = scratch_folder("flow-draw");
+    let drawn = end(command()
+        .args(["flow", "draw"])
+        .arg(example("compose-retry-loop.json")));
+    drawn.is(&expect![[r#"
+        flowchart LR
+        %% compose-retry-loop (v1.1)
+          f0n0["crl-compose-response"]
+          f0n1["crl-validate-response"]
+          f0end(["END"])
+          f0n0 -->|"drafted"| f0n1
+          f0n1 -->|"approved"| f0end
+          f0n1 -->|"exhausted"| f0end
+          f0n1 -->|"retry"| f0n0
+    "#]]);
+    let file = folder.join("loop.dot");
+    let drawn = end(command()
+        .args(["flow", "draw", "-o"])
+        .arg(&file)
+        .arg(example("compose-retry-loop.json")));
+    assert_eq!(drawn.exit, 0, "{}", drawn.stderr);
+    assert!(
+        fs::read_to_string(file)
+            .unwrap()
+            .starts_with("digraph flow {")
+    );
+}
