@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -91,16 +91,49 @@ impl Clock {
                 hand: hand.clone(),
                 deadline,
                 ticket: None,
+                is_guest: false,
             },
         })
     }
 
-    /// Moves on to the next deadline, if this is a virtual clock that skips waits. Whoever calls it
-    /// has nothing else to wait for. Whether anybody waited.
-    pub(crate) fn skip_wait(&self) -> bool {
+    /// Moves on to the next deadline, if this is a virtual clock that skips waits and nothing else
+    /// can happen: whoever calls it waits for nothing but this clock and `guests` tasks of guests,
+    /// and all of these sleep. Whether it has moved; if not, the waker is told when to ask again.
+    pub(crate) fn skip_wait(&self, guests: usize, waker: &Waker) -> bool {
         match &self.0 {
-            Kind::Virtual(hand) if hand.0.state.lock().skips => hand.advance_to_next().is_some(),
-            _ => false,
+            Kind::Virtual(hand) => hand.skip_wait(guests, waker),
+            Kind::System { .. } => false,
+        }
+    }
+
+    /// As [`sleep_until`](Self::sleep_until), of a guest: all that its task does meanwhile is
+    /// sleep.
+    pub(crate) fn guest_sleep_until(&self, deadline: Duration) -> Sleep {
+        let mut sleep = self.sleep_until(deadline);
+        if let SleepKind::Virtual { is_guest, .. } = &mut sleep.0 {
+            *is_guest = true;
+        }
+        sleep
+    }
+
+    /// `work`, of which a virtual clock that skips waits knows when it is busy.
+    pub(crate) fn watched<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        let hand = match &self.0 {
+            Kind::Virtual(hand) => Some(hand.clone()),
+            Kind::System { .. } => None,
+        };
+        async move {
+            let Some(hand) = hand else {
+                return work.await;
+            };
+            let mut work = pin!(work);
+            poll_fn(|context| {
+                hand.note(|state| state.busy += 1);
+                let polled = work.as_mut().poll(context);
+                hand.note(|state| state.busy = state.busy.saturating_sub(1));
+                polled
+            })
+            .await
         }
     }
 
@@ -193,6 +226,14 @@ struct State {
     next_ticket: u64,
     /// Whether waits end at once where nothing else can happen.
     skips: bool,
+    /// Guests that sleep.
+    asleep: usize,
+    /// Sleepers that were woken and have not noticed.
+    woken: usize,
+    /// Watched work that is being polled.
+    busy: usize,
+    /// Who wants to know when one of these changes.
+    watchers: Vec<Waker>,
     /// Who waits, by deadline, then by who came first. Invariant: every deadline lies ahead.
     sleepers: BTreeMap<(Duration, u64), Waker>,
 }
@@ -256,12 +297,52 @@ impl VirtualClock {
         self.0.state.lock().elapsed
     }
 
+    fn skip_wait(&self, guests: usize, waker: &Waker) -> bool {
+        let due = {
+            let mut state = self.0.state.lock();
+            if !state.skips {
+                return false;
+            }
+            let is_idle = state.busy == 0 && state.woken == 0 && state.asleep >= guests;
+            let next = state.sleepers.first_key_value();
+            let next = next.map(|((deadline, _), _)| *deadline);
+            match next.filter(|_| is_idle) {
+                Some(deadline) => state.move_to(deadline),
+                None => {
+                    state.watchers.push(waker.clone());
+                    return false;
+                }
+            }
+        };
+        due.into_values().for_each(Waker::wake);
+        true
+    }
+
+    /// Changes what is known of who is busy, and tells those who want to know.
+    fn note(&self, change: impl FnOnce(&mut State)) {
+        let watchers = {
+            let mut state = self.0.state.lock();
+            change(&mut state);
+            std::mem::take(&mut state.watchers)
+        };
+        watchers.into_iter().for_each(Waker::wake);
+    }
+
     /// One poll of a sleep that may have waited before under `ticket`.
-    fn poll_sleep(&self, deadline: Duration, ticket: &mut Option<u64>, waker: &Waker) -> Poll<()> {
+    fn poll_sleep(
+        &self,
+        deadline: Duration,
+        ticket: &mut Option<u64>,
+        is_guest: bool,
+        waker: &Waker,
+    ) -> Poll<()> {
         let waker = waker.clone();
         let mut state = self.0.state.lock();
         if deadline <= state.elapsed {
-            *ticket = None;
+            if ticket.take().is_some() {
+                state.woken = state.woken.saturating_sub(1);
+                state.asleep = state.asleep.saturating_sub(usize::from(is_guest));
+            }
             return Poll::Ready(());
         }
         let (number, is_new) = match *ticket {
@@ -269,6 +350,7 @@ impl VirtualClock {
             None => (state.take_ticket(), true),
         };
         *ticket = Some(number);
+        state.asleep += usize::from(is_guest && is_new);
         let former = state.sleepers.insert((deadline, number), waker);
         // Wakers are dropped and called without the lock: they may own a task that holds sleeps.
         drop(state);
@@ -293,7 +375,9 @@ impl State {
             Some(after) => self.sleepers.split_off(&(after, 0)),
             None => BTreeMap::new(),
         };
-        std::mem::replace(&mut self.sleepers, later)
+        let due = std::mem::replace(&mut self.sleepers, later);
+        self.woken = self.woken.saturating_add(due.len());
+        due
     }
 }
 
@@ -321,6 +405,8 @@ enum SleepKind {
         deadline: Duration,
         /// Its place among the sleepers, once it has been polled and had to wait.
         ticket: Option<u64>,
+        /// Whether it is a guest's own.
+        is_guest: bool,
     },
 }
 
@@ -334,7 +420,8 @@ impl Future for Sleep {
                 hand,
                 deadline,
                 ticket,
-            } => hand.poll_sleep(*deadline, ticket, context.waker()),
+                is_guest,
+            } => hand.poll_sleep(*deadline, ticket, *is_guest, context.waker()),
         }
     }
 }
@@ -345,9 +432,17 @@ impl Drop for Sleep {
             hand,
             deadline,
             ticket: Some(ticket),
+            is_guest,
         } = &self.0
         {
-            let waker = hand.0.state.lock().sleepers.remove(&(*deadline, *ticket));
+            let mut state = hand.0.state.lock();
+            let waker = state.sleepers.remove(&(*deadline, *ticket));
+            if waker.is_none() {
+                state.woken = state.woken.saturating_sub(1);
+            }
+            state.asleep = state.asleep.saturating_sub(usize::from(*is_guest));
+            // Wakers are dropped without the lock.
+            drop(state);
             drop(waker);
         }
     }

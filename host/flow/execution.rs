@@ -303,10 +303,9 @@ impl Execution {
             if let Poll::Ready(run) = self.run.as_mut().poll(context) {
                 return Poll::Ready(run);
             }
-            let is_idle = self.stream.is_empty()
-                && self.around.neurons.load(Ordering::Relaxed) == 0
-                && self.around.tenant.clock().skip_wait();
-            if !is_idle {
+            let guests = self.around.neurons.load(Ordering::Relaxed);
+            let clock = self.around.tenant.clock();
+            if !self.stream.is_empty() || !clock.skip_wait(guests, context.waker()) {
                 return Poll::Pending;
             }
         }

@@ -160,6 +160,7 @@ impl Output {
 
 /// Errors and warnings that runs collect.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Notes {
     /// In the order in which they came up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -253,7 +253,7 @@ impl Core {
         parent: Option<Parent<'_>>,
     ) -> Result<Pathway, DispatchError> {
         let (pathway, work) = self.prepare(tenant, dispatch, parent)?;
-        self.guests.spawn(work);
+        self.guests.spawn(self.clock.watched(work));
         Ok(pathway)
     }
 
@@ -266,6 +266,7 @@ impl Core {
         dispatch: Dispatch,
     ) -> Result<Pathway, DispatchError> {
         let (pathway, work) = self.prepare(tenant, dispatch, None)?;
+        let work = self.clock.watched(work);
         let here = Handle::try_current().is_ok_and(|here| here.id() == self.guests.id());
         if here {
             let mut work = Box::pin(work);

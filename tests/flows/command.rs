@@ -24,7 +24,8 @@ fn deployment(folder: &Path, file: &str, work: &str) -> PathBuf {
         "[policy]\nsignatures = \"off\"\n\n\
          [tenants.t.engrams.memory]\nkind = \"memory\"\n\n\
          [tenants.t.neurons.work]\nsource = {component:?}\n\
-         grants = {{ log = true, orchestration = true }}\n\
+         grants = {{ log = true, clock = \"wall\", random = \"system\", orchestration = true, \
+         synapse = [\"PLAN\"] }}\n\
          bind.memory = {{ engram = \"memory\", access = \"read-write\" }}\n"
     );
     let path = folder.join(file);
@@ -63,8 +64,11 @@ fn a_flow_is_checked_with_or_without_its_nodes() {
         .args(["flow", "check"])
         .arg(example("compose-retry-loop.json")));
     checked.is(&expect![[r#"
+        exit 0
+        --- stdout
         compose-retry-loop 1.1 sha256:8ec0541eb152d85af819de990a443fc90e98f8ee9792db8276c9563d8e855473
         nothing is wrong with it; its nodes were not looked for (see --deployment)
+        --- stderr
     "#]]);
     let checked = end(command()
         .args(["flow", "check", "--json"])
@@ -89,9 +93,9 @@ fn a_flow_that_cannot_run_is_told_all_that_is_wrong_with_the_place_of_each() {
     checked.refuses(
         3,
         &expect![[r#"
-        error: 1 problem found
-        shape.json:56:18: nodes.4.outputs: `e` has no routes: each reply of it would fail
-    "#]],
+            error: 1 problem found
+            shape.json:51:18: nodes.4.outputs: `e` has no routes: each reply of it would fail
+        "#]],
     );
     let run = end(command().args(["flow", "run"]).arg(&file));
     run.refuses(
@@ -278,6 +282,8 @@ fn a_flow_is_drawn_to_a_file_by_its_name_or_to_standard_output() {
         .args(["flow", "draw"])
         .arg(example("compose-retry-loop.json")));
     drawn.is(&expect![[r#"
+        exit 0
+        --- stdout
         flowchart LR
         %% compose-retry-loop (v1.1)
           f0n0["crl-compose-response"]
@@ -287,6 +293,7 @@ fn a_flow_is_drawn_to_a_file_by_its_name_or_to_standard_output() {
           f0n1 -->|"approved"| f0end
           f0n1 -->|"exhausted"| f0end
           f0n1 -->|"retry"| f0n0
+        --- stderr
     "#]]);
     let file = folder.join("loop.dot");
     let drawn = end(command()

@@ -344,6 +344,7 @@ fn observers_are_told_of_everything_and_one_that_panics_changes_nothing() {
             Arc::new(|_: &Event| panic!("an observer of bad manners")),
             Arc::new(move |event: &Event| log.lock().unwrap().push(event.to_json())),
         ],
+        deadline: HOUR * 2,
         ..RunOptions::default()
     };
     let dag = one(Single::new("here", "flaky")

@@ -179,8 +179,8 @@ impl Driver {
                 Need::Group(place) => self.group(&plan, place).await?,
             }
         }
-        match self.progress.ended.take() {
-            Some(Ended::Failed(cause)) => Err(cause.into()),
+        match &self.progress.ended {
+            Some(Ended::Failed(cause)) => Err(cause.clone().into()),
             _ => Ok(()),
         }
     }

@@ -80,11 +80,12 @@ impl Driver {
                 };
                 let node = self.node_of(plan, &ward, at, &slot);
                 if let Some(ask) = slot.asked {
-                    questions.push(Question {
+                    let question = Question {
                         placement: node.placement,
                         item: node.item,
                         ask,
-                    });
+                    };
+                    questions.push((at, question));
                     continue;
                 }
                 if let Err(end) = self.may_go_on(&node, running.len()) {
@@ -118,7 +119,12 @@ impl Driver {
         match interrupted {
             Some(end) => Err(end),
             None if questions.is_empty() => Ok(()),
-            None => Err(End::Awaiting(questions)),
+            None => {
+                // In the order of the group, whoever asked first.
+                questions.sort_by_key(|(at, _)| *at);
+                let questions = questions.into_iter().map(|(_, question)| question);
+                Err(End::Awaiting(questions.collect()))
+            }
         }
     }
 
@@ -233,14 +239,15 @@ impl Driver {
         ward: &Ward,
         ended: Ended,
         running: &mut Running,
-        questions: &mut Vec<Question>,
+        questions: &mut Vec<(usize, Question)>,
     ) -> Result<Option<Ended>, End> {
         let Ended { mut job, attempted } = ended;
         let slot = Some(job.at);
         let (done, usage) = match attempted {
             Attempted::Halted(cause) => return Err(cause.into()),
             Attempted::Asked(ask) => {
-                questions.push(self.asked(plan, &job.node, slot, ask).await?);
+                let question = self.asked(plan, &job.node, slot, ask).await?;
+                questions.push((job.at, question));
                 return Ok(None);
             }
             Attempted::Done { done, usage, .. } => (done, usage),

@@ -234,7 +234,11 @@ impl clock::Host for Guest {
         let span = Duration::from_millis(ms);
         match &self.own_time {
             Some(own) => own.pass(span).await,
-            None => self.environment.clock().sleep(span).await,
+            None => {
+                let clock = self.environment.clock();
+                let until = clock.monotonic().saturating_add(span);
+                clock.guest_sleep_until(until).await;
+            }
         }
         Ok(())
     }

@@ -374,7 +374,8 @@ impl Resolver<'_, '_> {
             .copied()
             .collect();
         if !missing.is_empty() {
-            let told = format!("`{}` does not say where {} lead", at.name, list(missing));
+            let leads = if missing.len() == 1 { "leads" } else { "lead" };
+            let told = format!("`{}` does not say where {} {leads}", at.name, list(missing));
             self.report.advise(
                 &at.keys(&["outputs"]),
                 told,
