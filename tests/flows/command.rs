@@ -270,7 +270,7 @@ fn a_run_that_fails_says_why_and_where() {
         .args(["--input", "{\"do\": [\"trap\"]}"]));
     assert_eq!(failed.exit, 1);
     expect![[r#"
-        error: failed: placement `only` ended with NEURON_TRAP: wasm trap: wasm `unreachable` instruction executed
+        error: failed: placement `only` ended with NEURON_TRAP: the neuron trapped: wasm `unreachable` instruction executed
     "#]]
     .assert_eq(&failed.stderr);
 }
