@@ -204,3 +204,38 @@ fn a_thousand_placements_and_a_chain_of_flows_are_checked_and_too_many_are_refus
         "{told}"
     );
 }
+
+#[test]
+fn routes_that_a_neurons_manifest_declares_must_be_wired() {
+    let host = host();
+    let tenant = tenant(&host, "t");
+    let manifest = "id = \"judge\"\nversion = \"1.0.0\"\n\n[grants]\nlog = true\n\n\
+                    [flow]\nroutes = [\"approved\", \"retry\"]\nrequires = [\"draft\"]\n";
+    let project = common::command::scratch_folder("flow-manifest");
+    fs::write(project.join("neuron.toml"), manifest).unwrap();
+    let (manifest, _) = soma::package::Manifest::read(&project).unwrap();
+    let wasm = fs::read(common::component("echo")).unwrap();
+    let wasm = soma::package::embed(&wasm, &manifest, &Default::default()).unwrap();
+    let package = soma::package::Package::read(&wasm).unwrap();
+    let grants = common::all_grants();
+    let plugin = host
+        .load(&wasm, &grants, soma::neuron::Metering::Fuel)
+        .unwrap();
+    tenant.register(Neuron::of_package(plugin, &package).unwrap());
+    let nodes = Nodes::of(&tenant);
+    let refused = |single: Single| {
+        let dag = Dag::builder("d", "1").place(single).build();
+        Flow::new(&[dag], &nodes)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        refused(Single::new("one", "judge").end("approved").end("sideways")).unwrap_err(),
+        "flow `d` is invalid:\n  \
+         - nodes.0.outputs: `one` does not say where `retry` leads\n    \
+         `null` is the end of the flow\n  \
+         - nodes.0.outputs.sideways: `one` never takes `sideways`; it takes `approved`, `retry`"
+    );
+    refused(Single::new("one", "judge").end("approved").end("retry")).unwrap();
+    assert!(refused(Single::new("one", "nobody").end("success")).is_err());
+}

@@ -7,6 +7,7 @@ mod dispatch;
 mod engram;
 mod fairness;
 mod figures;
+mod flow;
 mod live;
 mod start;
 mod stop;
@@ -35,7 +36,7 @@ Examples:
   soma bench --only dispatch,stop  two of them
   soma bench --json                one object a line, for machines")]
 pub(super) struct Args {
-    /// Groups to measure: dispatch, stop, rollback, engram, live, fairness, start.
+    /// Groups to measure: dispatch, stop, rollback, engram, live, fairness, start, flow.
     #[arg(long, value_delimiter = ',', value_name = "GROUP")]
     only: Vec<Group>,
     /// One JSON object a measure: name, unit, p50, p99, per_s, raw_p50, ratio.
@@ -58,6 +59,7 @@ enum Group {
     Live,
     Fairness,
     Start,
+    Flow,
 }
 
 /// What every group needs.
@@ -91,6 +93,7 @@ const GROUPS: &[(Group, MeasureGroup)] = &[
     (Group::Live, live::measure),
     (Group::Fairness, fairness::measure),
     (Group::Start, start::measure),
+    (Group::Flow, flow::measure),
 ];
 
 impl Bench {
