@@ -191,7 +191,7 @@ fn help_shows_two_examples_and_the_exit_codes() {
 
         Options:
               --input <JSON>
-                  Input of the task: a JSON object
+                  The input: a JSON object
 
                   [default: {}]
 

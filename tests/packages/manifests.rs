@@ -43,7 +43,7 @@ http = ["ftp://example.org"]
 memory = "much"
 "#,
         &expect![[r#"
-            neuron.toml:3:1: langauge: unknown key; there are `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants` and `limits`
+            neuron.toml:3:1: langauge: unknown key; there are `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` and `flow`
             neuron.toml:4:16: capabilities: must be a list, not a text
             neuron.toml:7:10: engrams.notes.access: "write" is none of `read` and `read-write`
             neuron.toml:10:1: grants.telepathy: unknown key; there are `orchestration`, `synapse`, `clock`, `random`, `log`, `wasi`, `files`, `environment` and `http`
