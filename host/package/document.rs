@@ -457,20 +457,15 @@ impl Document {
 /// there is one.
 fn tags(branches: &Value) -> Option<(&str, Vec<&str>)> {
     let branches = branches.as_array()?;
-    let constant = |branch: &'_ Value, key: &str| -> Option<String> {
-        let property = branch.get("properties")?.get(key)?;
-        property.get("const")?.as_str().map(str::to_owned)
-    };
     let first = branches.first()?.get("properties")?.as_object()?;
-    let tag = first.keys().find(|key| {
-        branches
-            .iter()
-            .all(|branch| constant(branch, key).is_some())
-    })?;
-    let names = branches
-        .iter()
-        .filter_map(|branch| branch["properties"][tag.as_str()]["const"].as_str());
-    Some((tag, names.collect()))
+    let mut tags = first.keys().filter_map(|tag| {
+        let names = branches.iter().map(|branch| {
+            let property = branch.get("properties")?.get(tag)?;
+            property.get("const")?.as_str()
+        });
+        Some((tag.as_str(), names.collect::<Option<Vec<_>>>()?))
+    });
+    tags.next()
 }
 
 /// The texts that a list of alternatives allows, in its branches at any depth.

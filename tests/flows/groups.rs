@@ -159,15 +159,12 @@ fn each(fan_in: FanIn) -> Dag {
 /// Squares a number; odd ones take a route of their own, and 13 is bad luck.
 fn square(call: soma::flow::Call<'_>) -> Result<Output, Failure> {
     let n = call.state["currentItem"].as_u64().unwrap();
-    assert_eq!(
-        call.state["metadata"]["itemIndex"],
-        call.state["metadata"]["itemIndex"]
-    );
+    assert!(call.state["metadata"]["itemIndex"].is_u64());
     assert_eq!(call.state.get("items"), None, "the list itself is not seen");
     if n == 13 {
         return Err(Failure::recoverable("BAD_LUCK", "13"));
     }
-    let route = if n % 2 == 0 { "even" } else { "odd" };
+    let route = if n.is_multiple_of(2) { "even" } else { "odd" };
     Ok(Output::on(route).set("square", n * n))
 }
 

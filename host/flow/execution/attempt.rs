@@ -64,7 +64,7 @@ impl Drop for InFlight<'_> {
 pub(super) enum Attempted {
     /// An end of the node.
     Done {
-        done: Done,
+        done: Box<Done>,
         usage: Option<Usage>,
         /// The reply, for what follows.
         signal: Option<SignalId>,
@@ -258,7 +258,7 @@ impl Surroundings {
             },
         };
         Attempted::Done {
-            done,
+            done: Box::new(done),
             usage,
             signal,
         }
@@ -331,7 +331,7 @@ impl Attempted {
 
 fn done(done: Done) -> Attempted {
     Attempted::Done {
-        done,
+        done: Box::new(done),
         usage: None,
         signal: None,
     }

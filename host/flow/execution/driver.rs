@@ -379,9 +379,10 @@ impl Driver {
         node: Node,
         item: Option<usize>,
         stopwatch: &Stopwatch,
-        done: Done,
+        done: Box<Done>,
         usage: Option<Usage>,
     ) -> Result<(), End> {
+        let done = *done;
         let step = Step {
             route: match &done.failed {
                 Some(_) => None,
