@@ -148,6 +148,22 @@ fn compose(host: &Host, style: &str) -> Run {
 }
 
 #[test]
+fn a_careful_draft_is_approved_at_once() {
+    let host = host();
+    let run = compose(&host, "careful");
+    assert_eq!(run.error, None);
+    assert_eq!(
+        steps(&run),
+        [
+            ("crl-compose-response", Some("drafted"), 1),
+            ("crl-validate-response", Some("approved"), 1),
+        ]
+    );
+    assert_eq!(run.state["approved"], json!(true));
+    assert_eq!(run.state["attempts"]["compose"], json!(1));
+}
+
+#[test]
 fn a_draft_that_is_mended_is_approved_on_a_later_attempt() {
     let host = host();
     let run = compose(&host, "improving");
