@@ -5,9 +5,11 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -91,50 +93,38 @@ impl Clock {
                 hand: hand.clone(),
                 deadline,
                 ticket: None,
-                is_guest: false,
             },
         })
     }
 
     /// Moves on to the next deadline, if this is a virtual clock that skips waits and nothing else
-    /// can happen: whoever calls it waits for nothing but this clock and `guests` tasks of guests,
-    /// and all of these sleep. Whether it has moved; if not, the waker is told when to ask again.
-    pub(crate) fn skip_wait(&self, guests: usize, waker: &Waker) -> bool {
+    /// can happen: no watched work has anything to do. Whether it has moved; if not, the waker is
+    /// told when to ask again.
+    pub(crate) fn skip_wait(&self, waker: &Waker) -> bool {
         match &self.0 {
-            Kind::Virtual(hand) => hand.skip_wait(guests, waker),
+            Kind::Virtual(hand) => hand.skip_wait(waker),
             Kind::System { .. } => false,
         }
     }
 
-    /// As [`sleep_until`](Self::sleep_until), of a guest: all that its task does meanwhile is
-    /// sleep.
-    pub(crate) fn guest_sleep_until(&self, deadline: Duration) -> Sleep {
-        let mut sleep = self.sleep_until(deadline);
-        if let SleepKind::Virtual { is_guest, .. } = &mut sleep.0 {
-            *is_guest = true;
-        }
-        sleep
-    }
-
-    /// `work`, of which a virtual clock that skips waits knows when it is busy.
+    /// `work`, of which a virtual clock that skips waits knows when it has something to do.
     pub(crate) fn watched<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
-        let hand = match &self.0 {
-            Kind::Virtual(hand) => Some(hand.clone()),
-            Kind::System { .. } => None,
+        let watch = match &self.0 {
+            Kind::Virtual(hand) if hand.skips() => Some(Watch::new(hand)),
+            _ => None,
         };
         async move {
-            let Some(hand) = hand else {
+            let Some(watch) = watch else {
                 return work.await;
             };
             let mut work = pin!(work);
-            poll_fn(|context| {
-                hand.note(|state| state.busy += 1);
-                let polled = work.as_mut().poll(context);
-                hand.note(|state| state.busy = state.busy.saturating_sub(1));
-                polled
-            })
-            .await
+            poll_fn(|context| watch.poll(work.as_mut(), context)).await
         }
+    }
+
+    /// Whether this is a virtual clock that skips waits.
+    pub(crate) fn skips(&self) -> bool {
+        matches!(&self.0, Kind::Virtual(hand) if hand.skips())
     }
 
     /// Measures real time, under a virtual clock too: CPU use and the time that work took.
@@ -226,11 +216,9 @@ struct State {
     next_ticket: u64,
     /// Whether waits end at once where nothing else can happen.
     skips: bool,
-    /// Guests that sleep.
-    asleep: usize,
     /// Sleepers that were woken and have not noticed.
     woken: usize,
-    /// Watched work that is being polled.
+    /// Watched work that is being polled or is about to be.
     busy: usize,
     /// Who wants to know when one of these changes.
     watchers: Vec<Waker>,
@@ -267,8 +255,10 @@ impl VirtualClock {
     }
 
     /// From here on a flow that waits for nothing but this clock moves it to the next deadline by
-    /// itself: waits of hours take no time, in the same order each time. While a neuron runs the
-    /// clock stands still.
+    /// itself: waits of hours take no time, in the same order each time. While a neuron has
+    /// something to do the clock stands still; whatever else a node waits for, such as another
+    /// thread, is not known here and does not hold the clock. For a host that is made for a test,
+    /// before its first task.
     pub fn skip_waits(&self) {
         self.0.state.lock().skips = true;
     }
@@ -297,19 +287,25 @@ impl VirtualClock {
         self.0.state.lock().elapsed
     }
 
-    fn skip_wait(&self, guests: usize, waker: &Waker) -> bool {
+    fn skips(&self) -> bool {
+        self.0.state.lock().skips
+    }
+
+    fn skip_wait(&self, waker: &Waker) -> bool {
         let due = {
             let mut state = self.0.state.lock();
             if !state.skips {
                 return false;
             }
-            let is_idle = state.busy == 0 && state.woken == 0 && state.asleep >= guests;
+            let is_idle = state.busy == 0 && state.woken == 0;
             let next = state.sleepers.first_key_value();
             let next = next.map(|((deadline, _), _)| *deadline);
             match next.filter(|_| is_idle) {
                 Some(deadline) => state.move_to(deadline),
                 None => {
-                    state.watchers.push(waker.clone());
+                    if !state.watchers.iter().any(|known| known.will_wake(waker)) {
+                        state.watchers.push(waker.clone());
+                    }
                     return false;
                 }
             }
@@ -329,19 +325,13 @@ impl VirtualClock {
     }
 
     /// One poll of a sleep that may have waited before under `ticket`.
-    fn poll_sleep(
-        &self,
-        deadline: Duration,
-        ticket: &mut Option<u64>,
-        is_guest: bool,
-        waker: &Waker,
-    ) -> Poll<()> {
+    fn poll_sleep(&self, deadline: Duration, ticket: &mut Option<u64>, waker: &Waker) -> Poll<()> {
         let waker = waker.clone();
         let mut state = self.0.state.lock();
         if deadline <= state.elapsed {
             if ticket.take().is_some() {
-                state.woken = state.woken.saturating_sub(1);
-                state.asleep = state.asleep.saturating_sub(usize::from(is_guest));
+                drop(state);
+                self.note(|state| state.woken = state.woken.saturating_sub(1));
             }
             return Poll::Ready(());
         }
@@ -350,7 +340,6 @@ impl VirtualClock {
             None => (state.take_ticket(), true),
         };
         *ticket = Some(number);
-        state.asleep += usize::from(is_guest && is_new);
         let former = state.sleepers.insert((deadline, number), waker);
         // Wakers are dropped and called without the lock: they may own a task that holds sleeps.
         drop(state);
@@ -405,8 +394,6 @@ enum SleepKind {
         deadline: Duration,
         /// Its place among the sleepers, once it has been polled and had to wait.
         ticket: Option<u64>,
-        /// Whether it is a guest's own.
-        is_guest: bool,
     },
 }
 
@@ -420,8 +407,7 @@ impl Future for Sleep {
                 hand,
                 deadline,
                 ticket,
-                is_guest,
-            } => hand.poll_sleep(*deadline, ticket, *is_guest, context.waker()),
+            } => hand.poll_sleep(*deadline, ticket, context.waker()),
         }
     }
 }
@@ -432,19 +418,80 @@ impl Drop for Sleep {
             hand,
             deadline,
             ticket: Some(ticket),
-            is_guest,
         } = &self.0
         {
-            let mut state = hand.0.state.lock();
-            let waker = state.sleepers.remove(&(*deadline, *ticket));
+            let waker = hand.0.state.lock().sleepers.remove(&(*deadline, *ticket));
             if waker.is_none() {
-                state.woken = state.woken.saturating_sub(1);
+                hand.note(|state| state.woken = state.woken.saturating_sub(1));
             }
-            state.asleep = state.asleep.saturating_sub(usize::from(*is_guest));
-            // Wakers are dropped without the lock.
-            drop(state);
             drop(waker);
         }
+    }
+}
+
+/// Watched work's part: it is busy from the moment that something wakes it to the end of the poll
+/// that follows, and before its first poll.
+struct Watch {
+    task: Arc<WatchedTask>,
+    waker: Waker,
+}
+
+struct WatchedTask {
+    hand: VirtualClock,
+    /// Whether it is about to be polled; counted in `busy`.
+    is_due: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Watch {
+    fn new(hand: &VirtualClock) -> Self {
+        hand.note(|state| state.busy += 1);
+        let task = Arc::new(WatchedTask {
+            hand: hand.clone(),
+            is_due: AtomicBool::new(true),
+            waker: AtomicWaker::new(),
+        });
+        Self {
+            waker: Waker::from(Arc::clone(&task)),
+            task,
+        }
+    }
+
+    fn poll<F: Future>(&self, work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let task = &self.task;
+        task.waker.register(context.waker());
+        // What was about to be polled is being polled.
+        if !task.is_due.swap(false, Ordering::AcqRel) {
+            task.hand.note(|state| state.busy += 1);
+        }
+        let polled = work.poll(&mut Context::from_waker(&self.waker));
+        task.hand
+            .note(|state| state.busy = state.busy.saturating_sub(1));
+        polled
+    }
+}
+
+impl Wake for WatchedTask {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_due.swap(true, Ordering::AcqRel) {
+            self.hand.note(|state| state.busy += 1);
+        }
+        self.waker.wake();
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Nobody polls it any more, and a wake that comes late counts for nothing.
+        if !self.task.is_due.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let hand = &self.task.hand;
+        hand.note(|state| state.busy = state.busy.saturating_sub(1));
     }
 }
 

@@ -159,6 +159,14 @@ impl Cause {
         }
     }
 
+    /// What is told of it.
+    pub(super) fn told(&self, placement: &str) -> Note {
+        Note {
+            recoverable: self.is_recoverable(),
+            ..self.note(placement)
+        }
+    }
+
     /// What a state keeps of it: recoverable, for a flow that goes on has dealt
     /// with it.
     pub(super) fn note(&self, placement: &str) -> Note {

@@ -18,7 +18,7 @@ use self::saved::{SavedFrame, SavedRecord};
 use super::{
     event::Question,
     plan::{Flow, Kind, Plan},
-    progress::{Progress, Record},
+    progress::{Need, Progress, Record},
 };
 
 /// Version of what is written here.
@@ -41,6 +41,8 @@ pub struct Checkpoint {
     documents: BTreeMap<String, String>,
     /// Nodes that have run.
     steps: u64,
+    /// Most items of a fan-out in the run so far.
+    most_items: usize,
     /// The flow and those within it, the innermost last.
     frames: Vec<SavedFrame>,
     /// What has been done since.
@@ -126,17 +128,22 @@ pub trait Journal: Send {
     /// When it cannot be kept.
     fn record(&mut self, record: &str) -> io::Result<()>;
 
-    /// The run has ended; `completed` when nothing can follow.
+    /// The run has ended. Unless `goes_on` nothing can follow: what was kept is
+    /// of no use any more.
     ///
     /// # Errors
     /// When what was kept may not last.
-    fn end(&mut self, completed: bool) -> io::Result<()>;
+    fn end(&mut self, goes_on: bool) -> io::Result<()>;
+
+    /// Whether so much was recorded that a new beginning would be shorter.
+    fn is_long(&self) -> bool {
+        false
+    }
 }
 
 /// A record as its line.
-pub(super) fn line_of(record: &Record) -> String {
-    // Of texts, numbers, lists and maps with text keys: it cannot fail.
-    serde_json::to_string(&SavedRecord::of(record)).unwrap_or_default()
+pub(super) fn line_of(record: &Record) -> io::Result<String> {
+    Ok(serde_json::to_string(&SavedRecord::of(record))?)
 }
 
 impl fmt::Display for Checkpoint {
@@ -157,6 +164,7 @@ impl Checkpoint {
             hash: flow.hash().to_string(),
             documents: digests(flow),
             steps: progress.steps,
+            most_items: progress.most_items,
             frames: frames.map(|frame| SavedFrame::of(&flow.0, frame)).collect(),
             since: Vec::new(),
         }
@@ -226,7 +234,8 @@ impl Checkpoint {
             return Err(self.changed(flow));
         }
         let plan: &Plan = &flow.0;
-        let mut progress = Progress::at(self.steps);
+        let mut progress = Progress::nowhere(self.steps);
+        progress.most_items = self.most_items;
         for saved in self.frames {
             let frame = saved.frame(plan, progress.frames.last());
             progress
@@ -234,15 +243,22 @@ impl Checkpoint {
                 .push(frame.map_err(ResumeError::Contradiction)?);
         }
         if progress.frames.is_empty() {
-            let told = "it is nowhere".to_owned();
-            return Err(ResumeError::Contradiction(told));
+            return Err(contradiction("it is nowhere"));
         }
         for saved in self.since {
-            progress.advance(plan);
-            let applied = progress.apply(plan, saved.record());
-            applied.map_err(|cause| ResumeError::Contradiction(cause.to_string()))?;
+            settle(&mut progress, plan)?;
+            let record = saved.record();
+            if !progress.fits(&record) {
+                let told = format!(
+                    "something was done that is not to be done at `{}`",
+                    progress.position(plan)
+                );
+                return Err(contradiction(&told));
+            }
+            let applied = progress.apply(plan, record);
+            applied.map_err(|cause| contradiction(&cause.to_string()))?;
         }
-        progress.advance(plan);
+        settle(&mut progress, plan)?;
         progress.trail.clear();
         Ok(progress)
     }
@@ -273,6 +289,24 @@ impl Checkpoint {
     }
 }
 
+/// Flows and empty groups that follow one another without a node, at most: a run
+/// yields between them, reading a checkpoint does not.
+const MOST_BETWEEN: usize = 10_000;
+
+/// Goes on to the next node.
+fn settle(progress: &mut Progress, plan: &Plan) -> Result<(), ResumeError> {
+    for _ in 0..MOST_BETWEEN {
+        if progress.advance(plan) != Need::Again {
+            return Ok(());
+        }
+    }
+    Err(contradiction("it comes to no node"))
+}
+
+fn contradiction(told: &str) -> ResumeError {
+    ResumeError::Contradiction(told.to_owned())
+}
+
 /// What is read before all else.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -288,17 +322,6 @@ fn digests(flow: &Flow) -> BTreeMap<String, String> {
 }
 
 impl Progress {
-    /// Nowhere yet, for a run that went so far.
-    fn at(steps: u64) -> Self {
-        Self {
-            frames: Vec::new(),
-            steps,
-            ended: None,
-            most_items: usize::MAX,
-            trail: Vec::new(),
-        }
-    }
-
     /// What was asked and not answered.
     pub(super) fn questions(&self, plan: &Plan) -> Vec<Question> {
         let mut questions = Vec::new();
@@ -358,6 +381,9 @@ impl Progress {
             })?;
         let item = self.slot_asked(plan, question);
         let record = Record::Answered { item, answer };
+        if !self.fits(&record) {
+            return Err(contradiction("what was asked is not to be answered now"));
+        }
         self.apply(plan, record)
             .map_err(|cause| ResumeError::Contradiction(cause.to_string()))
     }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    document::{Combine, Dag, Deep, FanOut, Parallel, Placement, Single},
+    document::{Combine, Dag, Deep, FanOut, Parallel, Placement, Single, Terminal},
     node::{Contract, ERROR, Nodes, SUCCESS},
     plan::{InvalidFlow, Problem},
 };
@@ -123,6 +123,20 @@ impl Derivation {
         for (derived, contract) in self.placements.iter().zip(&contracts) {
             self.dangling(derived, contract, &makers, &mut problems);
         }
+        for (placement, route) in &self.ends {
+            let known = self.placements.iter().zip(&contracts);
+            let mut known = known.filter(|(one, _)| one.placement.name() == placement);
+            let routes = known.next().map(|(_, contract)| &contract.routes);
+            let takes = routes.is_some_and(|routes| {
+                routes
+                    .as_ref()
+                    .is_none_or(|routes| routes.contains(route.as_str()))
+            });
+            if !takes {
+                let told = format!("it never takes `{route}`, which was to end the flow");
+                problems.push(self.problem(placement, told));
+            }
+        }
         let levels = self.levels(&contracts, &makers, &mut problems);
         if !problems.is_empty() {
             return Err(InvalidFlow {
@@ -130,7 +144,8 @@ impl Derivation {
                 problems,
             });
         }
-        let warnings = self.warnings(&contracts, &makers);
+        let mut warnings = self.warnings(&contracts, &makers);
+        warnings.sort_by(|one, other| one.keys.cmp(&other.keys));
         let dag = self.wire(&contracts, &levels);
         Ok(DerivedFlow { dag, warnings })
     }
@@ -319,6 +334,8 @@ impl Derivation {
             .enumerate()
             .map(|(nth, stage)| self.stage_name(nth, stage))
             .collect();
+        let failed = self.free_name("failed".to_owned());
+        let mut fails = false;
         let mut builder = Dag::builder(self.name.clone(), self.version.clone());
         if let Some(first) = names.first() {
             builder = builder.entrypoint(first);
@@ -334,7 +351,9 @@ impl Derivation {
                     continue;
                 };
                 if !is_group {
-                    route(&mut derived.placement, contract, next.as_ref(), &ends);
+                    fails |= !matches!(derived.placement, Placement::Single(_));
+                    let to = (next.as_ref(), failed.as_str());
+                    route(&mut derived.placement, contract, to, &ends);
                 }
                 builder = builder.place(derived.placement.clone());
             }
@@ -342,12 +361,43 @@ impl Derivation {
                 let members = stage.iter().filter_map(|at| self.placements.get(*at));
                 let members: Vec<_> = members.map(|one| one.placement.name().to_owned()).collect();
                 let name = names.get(nth).cloned().unwrap_or_default();
-                let mut group = Parallel::new(name, members, Combine::Collect);
+                // A node that fails beside others fails the flow as it would
+                // alone, as far as `success` tells.
+                let tells = |at: &usize| {
+                    let routes = contracts.get(*at).and_then(|one| one.routes.as_ref());
+                    routes.is_none_or(|routes| routes.len() == 1 && routes.contains(SUCCESS))
+                };
+                let combine = if stage.iter().all(tells) {
+                    Combine::AllSuccess
+                } else {
+                    Combine::Collect
+                };
+                let mut group = Parallel::new(name, members, combine);
                 group.outputs.insert(SUCCESS.to_owned(), next);
+                if combine == Combine::AllSuccess {
+                    group.outputs.insert(ERROR.to_owned(), Some(failed.clone()));
+                    fails = true;
+                }
                 builder = builder.place(group);
             }
         }
+        if fails {
+            builder = builder.place(Terminal::failed(failed));
+        }
         builder.build()
+    }
+
+    /// A name that no placement has.
+    fn free_name(&self, wanted: String) -> String {
+        let mut name = wanted;
+        while self
+            .placements
+            .iter()
+            .any(|one| one.placement.name() == name)
+        {
+            name.push('_');
+        }
+        name
     }
 
     fn has_end(&self, at: usize) -> bool {
@@ -361,17 +411,7 @@ impl Derivation {
                 .placements
                 .get(*only)
                 .map_or_else(String::new, |one| one.placement.name().to_owned()),
-            _ => {
-                let mut name = format!("depth_{nth}");
-                let taken = |name: &str| {
-                    let mut all = self.placements.iter();
-                    all.any(|one| one.placement.name() == name)
-                };
-                while taken(&name) {
-                    name.push('_');
-                }
-                name
-            }
+            _ => self.free_name(format!("depth_{nth}")),
         }
     }
 }
@@ -380,7 +420,7 @@ impl Derivation {
 fn route(
     placement: &mut Placement,
     contract: &Contract,
-    next: Option<&String>,
+    (next, failed): (Option<&String>, &str),
     ends: &BTreeSet<(String, String)>,
 ) {
     let name = placement.name().to_owned();
@@ -402,7 +442,11 @@ fn route(
     };
     for route in routes {
         let is_end = ends.contains(&(name.clone(), route.clone()));
-        let to = if is_end { None } else { next.cloned() };
+        let to = match route.as_str() {
+            _ if is_end => None,
+            ERROR | "all-error" => Some(failed.to_owned()),
+            _ => next.cloned(),
+        };
         outputs.entry(route).or_insert(to);
     }
 }

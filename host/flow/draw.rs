@@ -6,11 +6,12 @@
 mod dot;
 mod mermaid;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     document::{Dag, Outcome, Placement},
     event::Step,
+    plan::only_members,
 };
 
 /// What a picture is written in.
@@ -232,16 +233,7 @@ impl Chart {
                 trace: trace(placement.name()),
             }
         };
-        let members: BTreeSet<&str> = dag
-            .nodes
-            .iter()
-            .filter_map(|placement| match placement {
-                Placement::Parallel(group) => Some(&group.nodes),
-                _ => None,
-            })
-            .flatten()
-            .map(String::as_str)
-            .collect();
+        let members = only_members(dag);
         let (mut shapes, mut groups, mut arrows) = (Vec::new(), Vec::new(), Vec::new());
         let mut ends = false;
         for (at, placement) in dag.nodes.iter().enumerate() {

@@ -148,14 +148,22 @@ pub enum Ask {
         /// The question.
         question: String,
         /// What it has to do with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<Value>,
     },
     /// PERMISSION: it wants leave.
     Permission {
         /// For what.
         action: String,
+        /// To do it to what.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<Value>,
         /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What whoever decides needs to know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<Value>,
     },
 }
 
@@ -169,7 +177,7 @@ impl Ask {
                 "clarification",
                 json!({"question": question, "answer": answer}),
             ),
-            Self::Permission { action, .. } => {
+            Self::Permission { action, scope, .. } => {
                 let (granted, reason) = match &answer {
                     Value::Bool(granted) => (*granted, None),
                     Value::Object(decision) => {
@@ -180,6 +188,9 @@ impl Ask {
                     _ => return Err("it must be true, false or {\"granted\": …}".to_owned()),
                 };
                 let mut decision = json!({"action": action, "granted": granted});
+                if let (Some(scope), Value::Object(decision)) = (scope, &mut decision) {
+                    decision.insert("scope".to_owned(), scope.clone());
+                }
                 if let (Some(reason), Value::Object(decision)) = (reason, &mut decision) {
                     decision.insert("reason".to_owned(), reason);
                 }
@@ -300,8 +311,9 @@ impl EventKind {
 
 /// Milliseconds with three decimals.
 fn millis(span: Duration) -> Value {
-    let micros = u32::try_from(span.as_micros()).map_or(f64::from(u32::MAX), f64::from);
-    json!(micros / 1_000.0)
+    // Whole milliseconds and three decimals, as a number is written.
+    let micros = span.subsec_micros();
+    json!(span.as_secs_f64().trunc() * 1_000.0 + f64::from(micros) / 1_000.0)
 }
 
 impl Node {

@@ -138,7 +138,7 @@ impl Flow {
 
     /// A run that does nothing until it is awaited or its events are read.
     pub fn start(&self, tenant: &TenantHandle, state: Object, options: RunOptions) -> Execution {
-        let progress = Progress::new(&self.0, state, options.max_items);
+        let progress = Progress::new(&self.0, state, options.max_items, options.max_state_bytes);
         Execution::new(self, tenant, progress, options, false)
     }
 
@@ -158,6 +158,7 @@ impl Flow {
     ) -> Result<Execution, ResumeError> {
         let mut progress = checkpoint.progress(self)?;
         progress.most_items = options.max_items;
+        progress.most_bytes = options.max_state_bytes;
         for (id, answer) in answers {
             progress.answer(&self.0, &id, answer)?;
         }
@@ -303,9 +304,8 @@ impl Execution {
             if let Poll::Ready(run) = self.run.as_mut().poll(context) {
                 return Poll::Ready(run);
             }
-            let guests = self.around.neurons.load(Ordering::Relaxed);
-            let clock = self.around.tenant.clock();
-            if !self.stream.is_empty() || !clock.skip_wait(guests, context.waker()) {
+            let may_skip = self.around.is_at_work.load(Ordering::Relaxed) && self.stream.is_empty();
+            if !may_skip || !self.around.tenant.clock().skip_wait(context.waker()) {
                 return Poll::Pending;
             }
         }

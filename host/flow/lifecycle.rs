@@ -44,8 +44,8 @@ impl Lifecycle {
         }
     }
 
-    /// Whether nothing follows. A paused run or one that waits for input has
-    /// not ended: another run goes on from there.
+    /// Whether a run leaves this state no more. From a paused one, or one that
+    /// waits for input, another run can go on.
     pub fn is_terminal(self) -> bool {
         !matches!(self, Self::Pending | Self::Running)
     }

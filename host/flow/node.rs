@@ -14,7 +14,7 @@ use crate::{
     engram::BoxFuture,
     orchestration::{Target, TenantHandle},
     package::FlowTerms,
-    signal::Object,
+    signal::{Object, size_of_value},
 };
 
 /// The route of a node that names none.
@@ -176,13 +176,26 @@ impl Notes {
         self.warnings.append(&mut other.warnings);
     }
 
-    /// Says where they come from, as far as they do not.
+    /// Says where they come from: a node cannot say that of itself.
     pub(super) fn stamp(&mut self, placement: &str) {
         for note in self.errors.iter_mut().chain(&mut self.warnings) {
-            if note.placement.is_empty() {
-                placement.clone_into(&mut note.placement);
-            }
+            placement.clone_into(&mut note.placement);
         }
+    }
+
+    /// What they take in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let notes = self.errors.iter().chain(&self.warnings);
+        let bytes = notes.map(|note| {
+            let context = note.context.as_ref();
+            size_of::<Note>()
+                + note.code.len()
+                + note.message.len()
+                + note.placement.len()
+                + note.operation.as_ref().map_or(0, String::len)
+                + context.map_or(0, |context| size_of_value(context).memory)
+        });
+        bytes.sum()
     }
 }
 

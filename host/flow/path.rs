@@ -66,6 +66,11 @@ impl StatePath {
         }
     }
 
+    /// Keys in it.
+    pub(super) fn len(&self) -> usize {
+        self.rest.len() + 1
+    }
+
     pub(super) fn get<'a>(&self, state: &'a Object) -> Option<&'a Value> {
         let mut value = state.get(&*self.first)?;
         for key in &self.rest {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde_json::Value;
 use soma_retry::RetryPolicy;
 
-pub(super) use self::check::aggregate;
+pub(super) use self::check::{aggregate, only_members};
 pub use self::problem::{InvalidFlow, Problem};
 use super::{
     document::{Caps, Combine, Dag, Outcome},
@@ -150,6 +150,8 @@ impl Plan {
 impl Flow {
     /// Flows deep in flows at most.
     pub const MAX_DEPTH: usize = 32;
+    /// Documents of a flow at most.
+    pub const MAX_DOCUMENTS: usize = 1_000;
     /// Placements of one flow at most.
     pub const MAX_PLACEMENTS: usize = 10_000;
 

@@ -24,7 +24,11 @@ use super::{
     path::StatePath,
     plan::{DagAt, DeepPlan, Kind, Next, Place, Placed, Plan, Wired},
 };
-use crate::signal::{Object, size_of_object, size_of_value};
+use crate::signal::{Object, is_deeper, size_of_entry, size_of_object, size_of_value};
+
+/// Lists and objects within one another at most, in a state: what holds states
+/// in a checkpoint comes on top, and readers of JSON take 127.
+pub(super) const MAX_NESTING: usize = 96;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -35,6 +39,10 @@ pub(super) struct Progress {
     pub(super) ended: Option<Ended>,
     /// Most items of one fan-out.
     pub(super) most_items: usize,
+    /// Most bytes of all states.
+    pub(super) most_bytes: usize,
+    /// What it needed when it was last asked: only that can be recorded.
+    need: Need,
     /// What has happened beside nodes, for whoever tells of it.
     pub(super) trail: Vec<Trail>,
 }
@@ -68,6 +76,8 @@ pub(super) struct Frame {
     /// What `values` takes in memory, kept up to date.
     pub(super) bytes: usize,
     pub(super) notes: Notes,
+    /// What `notes` takes, kept up to date.
+    pub(super) notes_bytes: usize,
     /// How often each placement was begun.
     pub(super) passes: Vec<u32>,
     /// Whether the placement at `at` has begun.
@@ -99,6 +109,9 @@ pub(super) enum Need {
     Group(Place),
     /// Run the node that gathers at this placement.
     Custom(Place),
+    /// Nothing but to be asked again: a flow or a group has begun that may
+    /// never come to a node.
+    Again,
     /// Nothing: it has ended.
     Nothing,
 }
@@ -113,6 +126,7 @@ impl Frame {
             values,
             bytes,
             notes: Notes::default(),
+            notes_bytes: 0,
             passes: vec![0; planned.map_or(0, |planned| planned.placements.len())],
             begun: false,
             slot: Slot::default(),
@@ -154,11 +168,32 @@ impl Frame {
     /// Puts keys in place of those before.
     fn merge(&mut self, values: Object) {
         for (key, value) in values {
-            self.bytes += size_of_value(&value).memory + key.len();
-            if let Some(before) = self.values.insert(key, value) {
-                self.bytes = self.bytes.saturating_sub(size_of_value(&before).memory);
+            self.bytes += size_of_entry(&key, &value);
+            if let Some(before) = self.values.get(&key) {
+                self.bytes = self.bytes.saturating_sub(size_of_entry(&key, before));
             }
+            self.values.insert(key, value);
         }
+    }
+
+    /// Takes notes over.
+    fn note(&mut self, notes: Notes) {
+        self.notes_bytes += notes.bytes();
+        self.notes.append(notes);
+    }
+
+    fn note_error(&mut self, note: Note) {
+        self.note(Notes {
+            errors: vec![note],
+            warnings: Vec::new(),
+        });
+    }
+
+    fn note_warning(&mut self, note: Note) {
+        self.note(Notes {
+            errors: Vec::new(),
+            warnings: vec![note],
+        });
     }
 
     fn remeasure(&mut self) {
@@ -184,12 +219,24 @@ fn set_metadata(values: &mut Object, key: &str, value: Value) {
 
 impl Progress {
     /// At the beginning.
-    pub(super) fn new(plan: &Plan, values: Object, most_items: usize) -> Self {
+    pub(super) fn new(plan: &Plan, values: Object, most_items: usize, most_bytes: usize) -> Self {
         Self {
             frames: vec![Frame::new(plan, 0, values, "".into())],
-            steps: 0,
-            ended: None,
             most_items,
+            most_bytes,
+            ..Self::nowhere(0)
+        }
+    }
+
+    /// Nowhere yet, for a run that went so far.
+    pub(super) fn nowhere(steps: u64) -> Self {
+        Self {
+            frames: Vec::new(),
+            steps,
+            ended: None,
+            most_items: 0,
+            most_bytes: usize::MAX,
+            need: Need::Again,
             trail: Vec::new(),
         }
     }
@@ -212,32 +259,68 @@ impl Progress {
     }
 
     /// Does what follows from what has been done, and says what is needed next.
+    /// It does little at a time: a flow without a node that ever runs does not
+    /// keep it.
     pub(super) fn advance(&mut self, plan: &Plan) -> Need {
-        loop {
+        self.need = loop {
             if self.ended.is_some() {
-                return Need::Nothing;
+                break Need::Nothing;
+            }
+            let bytes = self.bytes();
+            if bytes > self.most_bytes {
+                let cause = Cause::StateTooLarge {
+                    placement: self.position(plan),
+                    bytes,
+                    most: self.most_bytes,
+                };
+                self.ended = Some(Ended::Failed(cause));
+                break Need::Nothing;
             }
             let Some(frame) = self.frames.last_mut() else {
-                return Need::Nothing;
+                break Need::Nothing;
             };
             let Some(placed) = plan.placed(frame.dag, frame.at) else {
-                return Need::Nothing;
+                break Need::Nothing;
             };
             frame.begin();
             match &placed.kind {
-                Kind::Single { .. } => return Need::Node(frame.at),
+                Kind::Single { .. } => break Need::Node(frame.at),
                 Kind::Parallel { .. } | Kind::FanOut(_) => {
                     if let Some(need) = self.advance_group(plan, placed) {
-                        return need;
+                        break need;
                     }
                 }
-                Kind::Deep(deep) => self.enter(plan, placed, deep),
+                Kind::Deep(deep) => {
+                    self.steps = self.steps.saturating_add(1);
+                    self.enter(plan, placed, deep);
+                    break Need::Again;
+                }
                 Kind::Terminal(Outcome::Completed) => self.complete(plan),
                 Kind::Terminal(Outcome::Failed) => {
                     let cause = Cause::Terminal(frame.path(placed));
                     self.fail(plan, cause);
                 }
             }
+        };
+        self.need
+    }
+
+    /// Whether a record is an answer to what is needed.
+    pub(super) fn fits(&self, record: &Record) -> bool {
+        let item = match record {
+            Record::Done { item, .. }
+            | Record::Asked { item, .. }
+            | Record::Tried { item, .. }
+            | Record::Answered { item, .. } => *item,
+        };
+        let group = self.frames.last().and_then(|frame| frame.group.as_ref());
+        match (self.need, item, group) {
+            (Need::Node(_) | Need::Custom(_), None, _) => true,
+            (Need::Group(_), Some(at), Some(group)) => {
+                let item = group.items.get(at);
+                item.is_some_and(|item| item.done.is_none())
+            }
+            _ => false,
         }
     }
 
@@ -283,7 +366,9 @@ impl Progress {
             Record::Answered { item, answer } => {
                 if let Some(slot) = frame.slot_of(item) {
                     slot.asked = None;
-                    slot.answer = Some(answer);
+                    // An earlier answer stands beside it: the node remembers
+                    // nothing.
+                    slot.answer.get_or_insert_default().extend(answer);
                 }
                 Ok(())
             }
@@ -291,7 +376,7 @@ impl Progress {
                 item: Some(item),
                 done,
             } => {
-                self.steps += 1;
+                self.steps = self.steps.saturating_add(1);
                 if let Some(group) = &mut frame.group {
                     group.end(item, done);
                 }
@@ -299,7 +384,7 @@ impl Progress {
             }
             Record::Done { item: None, done } => match &placed.kind {
                 Kind::FanOut(fan) => {
-                    self.steps += 1;
+                    self.steps = self.steps.saturating_add(1);
                     self.gathered(plan, &fan.routes, done);
                     Ok(())
                 }
@@ -336,11 +421,11 @@ impl Progress {
                     if is_root {
                         return Err(cause);
                     }
-                    self.steps += 1;
+                    self.steps = self.steps.saturating_add(1);
                     self.fail(plan, cause);
                     return Ok(());
                 }
-                frame.notes.errors.push(cause.note(&path));
+                frame.note_error(cause.note(&path));
                 ERROR.into()
             }
         };
@@ -350,18 +435,16 @@ impl Progress {
                 route,
                 wired: routes.names(),
             };
-            // Its output counts all the same.
-            frame.merge(values);
             if is_root {
                 return Err(cause);
             }
-            self.steps += 1;
+            self.steps = self.steps.saturating_add(1);
             self.fail(plan, cause);
             return Ok(());
         };
-        self.steps += 1;
+        self.steps = self.steps.saturating_add(1);
         notes.stamp(&path);
-        frame.notes.append(notes);
+        frame.note(notes);
         frame.merge(values);
         self.take(plan, next);
         Ok(())
@@ -392,21 +475,19 @@ impl Progress {
 
     /// Begins a flow within the innermost one.
     fn enter(&mut self, plan: &Plan, placed: &Placed, deep: &DeepPlan) {
+        let bytes = self.bytes();
         let Some(outer) = self.frames.last_mut() else {
             return;
         };
         let mut values = outer.values.clone();
         let path = outer.path(placed);
+        let mut room = self.most_bytes.saturating_sub(bytes);
         for (inner, from) in &deep.input {
             let Some(value) = from.get(&outer.values) else {
                 continue;
             };
-            if let Err(blocked) = inner.set(&mut values, value.clone()) {
-                let cause = Cause::State {
-                    placement: Arc::clone(&path),
-                    reason: blocked.to_string(),
-                };
-                outer.notes.errors.push(cause.note(&path));
+            if let Err(reason) = copy(value, inner, &mut values, &mut room) {
+                outer.note_error(blocked(&path, reason));
                 self.take_fixed(plan, &deep.routes, ERROR);
                 return;
             }
@@ -442,8 +523,7 @@ impl Progress {
                 Some(placed) => frame.path(placed),
                 None => Arc::default(),
             };
-            let note = cause.note(&placement).unrecoverable();
-            frame.notes.errors.push(note);
+            frame.note_error(cause.note(&placement).unrecoverable());
         }
         if is_root {
             self.ended = Some(Ended::Failed(cause));
@@ -457,6 +537,7 @@ impl Progress {
         let Some(mut inner) = self.frames.pop() else {
             return;
         };
+        let bytes = self.bytes();
         let Some(outer) = self.frames.last_mut() else {
             return;
         };
@@ -472,17 +553,14 @@ impl Progress {
         for note in &mut inner.notes.errors {
             note.recoverable = true;
         }
-        outer.notes.append(inner.notes);
+        outer.note(inner.notes);
+        let mut room = self.most_bytes.saturating_sub(bytes);
         for (to, from) in &deep.output {
             let Some(value) = from.get(&inner.values) else {
                 continue;
             };
-            if let Err(blocked) = to.set(&mut outer.values, value.clone()) {
-                let cause = Cause::State {
-                    placement: Arc::clone(&path),
-                    reason: blocked.to_string(),
-                };
-                outer.notes.errors.push(cause.note(&path));
+            if let Err(reason) = copy(value, to, &mut outer.values, &mut room) {
+                outer.note_error(blocked(&path, reason));
                 route = ERROR;
             }
         }
@@ -492,10 +570,35 @@ impl Progress {
         self.take_fixed(plan, &deep.routes, route);
     }
 
-    /// What all states of the run take in memory.
+    /// What the run takes in memory: states, notes, and what has been done and
+    /// not been gathered.
     pub(super) fn bytes(&self) -> usize {
-        self.frames.iter().map(|frame| frame.bytes).sum()
+        let frames = self.frames.iter().map(|frame| {
+            let group = frame.group.as_ref().map_or(0, |group| group.bytes);
+            frame.bytes + frame.notes_bytes + group
+        });
+        frames.sum()
     }
+}
+
+/// Copies a value to a path, as long as there is room.
+fn copy(
+    value: &Value,
+    to: &StatePath,
+    values: &mut Object,
+    room: &mut usize,
+) -> Result<(), String> {
+    let bytes = size_of_value(value).memory;
+    *room = room
+        .checked_sub(bytes)
+        .ok_or_else(|| format!("`{to}` cannot be written: the state would be too large"))?;
+    if is_deeper(value, MAX_NESTING.saturating_sub(to.len())) {
+        return Err(format!(
+            "`{to}` cannot be written: it would be nested deeper than {MAX_NESTING}"
+        ));
+    }
+    to.set(values, value.clone())
+        .map_err(|blocked| blocked.to_string())
 }
 
 /// A note of a value that could not be written.
@@ -509,6 +612,12 @@ fn blocked(placement: &Arc<str>, reason: impl ToString) -> Note {
 
 /// Appends values to the list at a path, which is made where it is missing.
 fn append(values: &mut Object, path: &StatePath, more: Vec<Value>) -> Result<(), String> {
+    let most = MAX_NESTING.saturating_sub(path.len());
+    if more.iter().any(|value| is_deeper(value, most)) {
+        return Err(format!(
+            "`{path}` cannot be appended to: it would be nested deeper than {MAX_NESTING}"
+        ));
+    }
     let entry = path.entry(values).map_err(|blocked| blocked.to_string())?;
     match entry {
         Value::Null => {

@@ -30,7 +30,7 @@ pub use self::{
     registry::{Access, Binding, Neuron, Target},
     retry::{Abandoned, OnRetry, Outcome, RetryError, RetryIf, RetryStrategy, failure_of, retry},
     stop::{StopOptions, Stopped},
-    tenant::{OpenTrace, TenantHandle},
+    tenant::{OpenTrace, StopSignal, TenantHandle},
 };
 use self::{registry::Registry, table::TraceTable};
 use crate::{

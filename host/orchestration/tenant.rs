@@ -196,6 +196,11 @@ impl OpenTrace {
         self.trace.id()
     }
 
+    /// Tells when somebody stops it.
+    pub fn stop_signal(&self) -> StopSignal {
+        StopSignal(Arc::clone(&self.trace))
+    }
+
     /// Makes its writes permanent.
     pub async fn commit(self) {
         self.trace.commit().await;
@@ -204,6 +209,22 @@ impl OpenTrace {
     /// Stops it.
     pub async fn stop(self, options: StopOptions) -> Arc<[Stopped]> {
         self.tenant.stop_trace(self.trace.id(), options).await
+    }
+}
+
+/// Knows when a trace is stopped, without holding it.
+#[derive(Clone)]
+pub struct StopSignal(Arc<Trace>);
+
+impl StopSignal {
+    /// Whether STOP has begun.
+    pub fn is_stopped(&self) -> bool {
+        self.0.while_open(|| ()).is_err()
+    }
+
+    /// Ends when STOP begins.
+    pub async fn stopped(&self) {
+        self.0.stop_begun().await;
     }
 }
 

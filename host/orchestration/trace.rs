@@ -37,6 +37,8 @@ pub(super) struct Trace {
     state: Mutex<State>,
     /// Woken when a task or a commit has ended.
     task_gone: Notify,
+    /// Woken when STOP begins.
+    stopping: Notify,
 }
 
 struct State {
@@ -146,6 +148,7 @@ impl Trace {
                 succeeded: false,
             }),
             task_gone: Notify::new(),
+            stopping: Notify::new(),
         }
     }
 
@@ -401,11 +404,24 @@ impl Trace {
             self.scope.fence.close();
             (state.tasks.clone(), state.children.clone(), sender)
         };
+        self.stopping.notify_waiters();
         for task in &tasks {
             task.control.stop();
             task.listener.close();
         }
         StopTurn::First(StopWork { report, children })
+    }
+
+    /// Resolves when STOP has begun.
+    pub(super) async fn stop_begun(&self) {
+        loop {
+            let mut stopping = std::pin::pin!(self.stopping.notified());
+            stopping.as_mut().enable();
+            if !matches!(self.state.lock().phase, Phase::Open) {
+                return;
+            }
+            stopping.await;
+        }
     }
 
     /// Resolves when no task of the trace runs and no commit of it is under

@@ -25,7 +25,7 @@ pub use payload::{
     Register, Stop, Stopped, Task, TaskAwarded, TaskDeclined, TaskOffer, ToolCall, ToolResult,
 };
 pub use signal_type::{SignalType, UnknownSignalType};
-pub(crate) use size::{size_of_object, size_of_value};
+pub(crate) use size::{is_deeper, size_of_entry, size_of_object, size_of_value};
 pub use time::{TimeError, Timestamp};
 
 /// A JSON object. Keys keep their order and numbers keep their digits, so that what was decoded

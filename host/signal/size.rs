@@ -36,8 +36,27 @@ pub(crate) fn size_of_value(value: &Value) -> Size {
     }
 }
 
+/// What an object's entry takes beside its key and what the value holds.
+const SLOT: usize = size_of::<(String, Value)>() + 2 * size_of::<usize>();
+
+/// Bytes in memory of one entry of an object.
+pub(crate) fn size_of_entry(key: &str, value: &Value) -> usize {
+    SLOT + key.len() + size_of_value(value).memory
+}
+
+/// Whether a value is nested deeper than `most`: lists and objects count.
+pub(crate) fn is_deeper(value: &Value, most: usize) -> bool {
+    let Some(left) = most.checked_sub(1) else {
+        return matches!(value, Value::Array(_) | Value::Object(_));
+    };
+    match value {
+        Value::Array(items) => items.iter().any(|item| is_deeper(item, left)),
+        Value::Object(object) => object.values().any(|value| is_deeper(value, left)),
+        _ => false,
+    }
+}
+
 pub(crate) fn size_of_object(object: &Object) -> Size {
-    const SLOT: usize = size_of::<(String, Value)>() + 2 * size_of::<usize>();
     let empty = Size { memory: 0, text: 2 };
     object.iter().fold(empty, |sum, (key, value)| {
         let value = size_of_value(value);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use soma::flow::{
-    Checkpoint, CheckpointFile, Failure, Journal, Output, ResumeError,
+    Checkpoint, CheckpointFile, Failure, Journal, Output,
     document::{Deep, FanIn, FanOut, Terminal},
 };
 
@@ -48,7 +48,7 @@ impl Journal for Kept {
         self.keep(record)
     }
 
-    fn end(&mut self, _completed: bool) -> io::Result<()> {
+    fn end(&mut self, _goes_on: bool) -> io::Result<()> {
         Ok(())
     }
 }
@@ -284,6 +284,11 @@ fn a_run_whose_journal_is_full_fails_and_has_done_no_more_than_it_kept() {
             failed.error.unwrap().to_string(),
             "the checkpoint could not be written: the disk is full"
         );
+        assert_eq!(
+            *runs.lock().unwrap(),
+            [0, 1, 2],
+            "two are kept, the third was in vain"
+        );
         let checkpoint = Checkpoint::parse(&journal.text()).unwrap();
         let done = flow.resume(&tenant, checkpoint, [], RunOptions::default());
         assert_eq!(done.unwrap().await.state["sum"], json!(55));
@@ -404,10 +409,7 @@ fn one_run_at_a_time_has_a_checkpoint_file_and_a_completed_run_removes_it() {
         let failed = flow.run(&tenant, Object::new(), options).await;
         assert_eq!(failed.error, Some(Cause::Terminal("lost".into())));
         assert!(failed.checkpoint.is_none(), "it has come to an end");
-        let (file, checkpoint) = CheckpointFile::open(&path).unwrap();
-        assert_eq!(checkpoint.flow(), "root");
-        drop(file);
-        std::fs::remove_file(&path).unwrap();
+        assert!(!path.exists(), "nothing can go on from there");
         let file = CheckpointFile::create(&path).unwrap().durable();
         let options = RunOptions {
             journal: Some(Box::new(file)),
@@ -416,12 +418,174 @@ fn one_run_at_a_time_has_a_checkpoint_file_and_a_completed_run_removes_it() {
         let done = flow.run(&tenant, Object::new(), options).await;
         assert_eq!(done.error, None);
         assert!(!path.exists());
-        let unknown = flow.resume(
-            &tenant,
-            checkpoint,
-            [("deep".to_owned(), json!(true))],
-            RunOptions::default(),
+    });
+}
+
+/// The text of a run that pauses before it does anything.
+async fn paused(flow: &Flow, tenant: &TenantHandle, state: Value) -> String {
+    let execution = flow.start(tenant, object(state), RunOptions::default());
+    execution.control().pause();
+    execution.await.checkpoint.unwrap().to_string()
+}
+
+fn each(fan_in: FanIn) -> Dag {
+    let fan = FanOut::new("each", "work", "items", fan_in)
+        .end("all-success")
+        .end("partial")
+        .end("all-error")
+        .end("empty");
+    Dag::builder("each", "1").place(fan).build()
+}
+
+#[test]
+fn a_checkpoint_that_somebody_has_written_by_hand_is_refused_or_runs_to_an_end() {
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let nodes = Nodes::new().function("work", Contract::open(), always(Output::default()));
+        let flow = Flow::new(&[each(FanIn::append("out"))], &nodes).unwrap();
+        let text = paused(&flow, &tenant, json!({"items": [1, 2]})).await;
+        assert!(text.contains("\"group\":{\"of\":2,\"items\":[]}"), "{text}");
+        let group = |group: &str| text.replace("{\"of\":2,\"items\":[]}", group);
+        for (changed, told) in [
+            (
+                group("{\"of\":3,\"items\":[]}"),
+                "the checkpoint contradicts itself: there are 2 items, not 3",
+            ),
+            (
+                group("{\"of\":2,\"items\":[{\"at\":9}]}"),
+                "the checkpoint contradicts itself: there is no item 9",
+            ),
+            (
+                group("{\"of\":2,\"items\":[],\"gathering\":\"all-success\"}"),
+                "the checkpoint contradicts itself: no node gathers for `all-success` there",
+            ),
+            (
+                format!("{text}\n{{\"done\":{{\"as\":{{}}}}}}\n"),
+                "the checkpoint contradicts itself: something was done that is not to be done at `each`",
+            ),
+            (
+                format!("{text}\n{{\"done\":{{\"item\":7,\"as\":{{}}}}}}\n"),
+                "the checkpoint contradicts itself: something was done that is not to be done at `each`",
+            ),
+        ] {
+            assert_eq!(refusal(&flow, &tenant, &changed), told);
+        }
+        let many = text.replace("\"steps\":0", &format!("\"steps\":{}", u64::MAX));
+        let checkpoint = Checkpoint::parse(&many).unwrap();
+        let resumed = flow.resume(&tenant, checkpoint, [], RunOptions::default());
+        assert_eq!(
+            resumed.unwrap().await.error,
+            Some(Cause::StepLimit(100_000))
         );
-        assert!(matches!(unknown.unwrap_err(), ResumeError::NotAsked { .. }));
+    });
+}
+
+#[test]
+fn what_was_refused_for_its_size_is_refused_again_when_a_journal_is_read() {
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let root = Dag::builder("root", "1")
+            .place(
+                Deep::new("deep", "each")
+                    .end("success")
+                    .route("error", "fallback"),
+            )
+            .place(Single::new("fallback", "work").route("success", "last"))
+            .place(Single::new("last", "work").end("success"))
+            .build();
+        let nodes = Nodes::new().function("work", Contract::open(), |call| {
+            Ok(Output::default().set(call.placement, true))
+        });
+        let flow = Flow::new(&[root, each(FanIn::append("out"))], &nodes).unwrap();
+        let journal = Kept::default();
+        let options = RunOptions {
+            max_items: 1,
+            ..with(&journal)
+        };
+        let whole = flow
+            .run(&tenant, object(json!({"items": [1, 2]})), options)
+            .await;
+        assert_eq!(whole.notes.errors[0].code, "FLOW_ITEMS");
+        let text = journal.text();
+        let kept: String = text.split_inclusive('\n').take(2).collect();
+        let checkpoint = Checkpoint::parse(&kept).unwrap();
+        let resumed = flow.resume(&tenant, checkpoint, [], RunOptions::default());
+        let resumed = resumed.unwrap().await;
+        assert_eq!(steps(&resumed), [("last", Some("success"), 1)]);
+        assert_eq!(resumed.state, whole.state);
+    });
+}
+
+#[test]
+fn a_journal_that_was_cut_within_a_character_is_read_up_to_there() {
+    let folder = common::command::scratch_folder("flow-cut");
+    let path = folder.join("run.json");
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let nodes = Nodes::new().function("work", Contract::open(), |_| {
+            Ok(Output::default().set("said", "größer"))
+        });
+        let dag = Dag::builder("two", "1")
+            .place(Single::new("a", "work").route("success", "b"))
+            .place(Single::new("b", "work").end("success"))
+            .build();
+        let flow = Flow::new(&[dag], &nodes).unwrap();
+        let journal = Kept::default();
+        flow.run(&tenant, Object::new(), with(&journal)).await;
+        let text = journal.text();
+        let cut = text.rfind('ö').unwrap() + 1;
+        std::fs::write(&path, &text.as_bytes()[..cut]).unwrap();
+        let (file, checkpoint) = CheckpointFile::open(&path).unwrap();
+        let options = RunOptions {
+            journal: Some(Box::new(file)),
+            ..RunOptions::default()
+        };
+        let resumed = flow.resume(&tenant, checkpoint, [], options).unwrap().await;
+        assert_eq!(steps(&resumed), [("b", Some("success"), 1)]);
+        assert!(!path.exists());
+    });
+}
+
+#[test]
+fn a_run_that_somebody_stopped_with_a_rollback_cannot_go_on() {
+    let host = host();
+    let stage = Stage::new(&host, "t");
+    run(&host, async move {
+        let journal = Kept::default();
+        let script = json!([append("x"), wait_at_gate()]);
+        let execution = chain(&["only"]).start(&stage.tenant, state(script), with(&journal));
+        let trace = execution.trace_id().clone();
+        let stop = async {
+            stage.gate.arrived(1).await;
+            stage
+                .tenant
+                .stop_trace(&trace, StopOptions::rollback())
+                .await
+        };
+        let (run, _) = tokio::join!(execution.finish(), stop);
+        assert_eq!(run.lifecycle(), Lifecycle::Cancelled);
+        assert!(run.checkpoint.is_none(), "what it has written is gone");
+    });
+}
+
+#[test]
+fn a_run_with_a_journal_that_ends_as_failed_is_undone() {
+    let host = host();
+    let stage = Stage::new(&host, "t");
+    run(&host, async move {
+        let dag = Dag::builder("lost", "1")
+            .place(Single::new("only", "puppet").route("success", "lost"))
+            .place(Terminal::failed("lost"))
+            .build();
+        let script = json!([append("x"), {"output": {"value": {}}}]);
+        let run = flow(dag)
+            .run(&stage.tenant, state(script), with(&Kept::default()))
+            .await;
+        assert_eq!(run.error, Some(Cause::Terminal("lost".into())));
+        assert_eq!(contents(&stage.memory).await, [] as [Value; 0]);
+        assert!(run.checkpoint.is_none());
     });
 }

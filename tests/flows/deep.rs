@@ -177,3 +177,73 @@ fn a_mapping_onto_what_is_no_object_takes_error_and_overwrites_nothing() {
     assert_eq!(run.state["mended"], json!(true));
     assert_eq!(run.notes.errors[0].code, "FLOW_STATE");
 }
+
+#[test]
+fn a_flow_without_a_node_that_runs_meets_the_step_limit() {
+    let nothing = Dag::builder("nothing", "1")
+        .place(Terminal::completed("done"))
+        .build();
+    let turns = Dag::builder("turns", "1")
+        .place(
+            Deep::new("round", "nothing")
+                .route("success", "round")
+                .end("error"),
+        )
+        .build();
+    let run = run_deep(&[turns, nothing], json!({}));
+    assert_eq!(run.error, Some(Cause::StepLimit(100_000)));
+    let empty = Dag::builder("empty", "1")
+        .place(
+            soma::flow::document::FanOut::new(
+                "each",
+                "write",
+                "no.list",
+                soma::flow::document::FanIn::append("out"),
+            )
+            .end("all-success")
+            .end("partial")
+            .end("all-error")
+            .route("empty", "each"),
+        )
+        .build();
+    let run = run_deep(&[empty], json!({}));
+    assert_eq!(run.error, Some(Cause::StepLimit(100_000)));
+}
+
+#[test]
+fn mappings_do_not_multiply_or_deepen_a_state_beyond_its_bounds() {
+    let mut deep = Deep::new("deep", "inner");
+    for at in 0..1_000 {
+        deep = deep.output(format!("copies.k{at}"), "text");
+    }
+    let flow = Flow::new(&[outer(deep), inner("write")], &nodes()).unwrap();
+    let options = RunOptions {
+        max_state_bytes: 1 << 20,
+        ..RunOptions::default()
+    };
+    let run = run_flow(flow, json!({"text": "x".repeat(10_000)}), options);
+    assert_eq!(run.state["mended"], json!(true));
+    let told = &run.notes.errors[0].message;
+    assert!(
+        told.ends_with("cannot be written: the state would be too large"),
+        "{told}"
+    );
+    let path = ["x"; 20].join(".");
+    let spiral = Dag::builder("spiral", "1")
+        .place(
+            Deep::new("deep", "inner")
+                .output(path, "x")
+                .route("success", "deep")
+                .end("error"),
+        )
+        .build();
+    let run = run_deep(&[spiral, inner("write")], json!({"x": {}}));
+    assert_eq!(run.error, None);
+    assert!(
+        run.notes.errors[0]
+            .message
+            .ends_with("it would be nested deeper than 96"),
+        "{:?}",
+        run.notes
+    );
+}

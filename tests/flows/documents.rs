@@ -239,3 +239,43 @@ fn routes_that_a_neurons_manifest_declares_must_be_wired() {
     refused(Single::new("one", "judge").end("approved").end("retry")).unwrap();
     assert!(refused(Single::new("one", "nobody").end("success")).is_err());
 }
+
+#[test]
+fn what_a_builder_cannot_keep_one_from_is_refused_too() {
+    let fan = FanOut::new("each", "work", "items", FanIn::append("out"))
+        .concurrency(0)
+        .timeout_ms(0)
+        .end("all-success")
+        .end("partial")
+        .end("all-error")
+        .end("empty");
+    let told = |dag: Dag| Flow::new(&[dag], &known()).unwrap_err().to_string();
+    assert_eq!(
+        told(Dag::builder("zero", "1").place(fan).build()),
+        "flow `zero` is invalid:\n  \
+         - nodes.0.timeoutMs: 0 ms leave a node no time\n  \
+         - nodes.0.concurrency: 0 items at a time come to no end"
+    );
+    let odd = Single::new("a/b", "work").end("success");
+    assert_eq!(
+        told(Dag::builder("odd", "1").place(odd).build()),
+        "flow `odd` is invalid:\n  \
+         - nodes.0.name: `a/b` is no name of a placement: it has no `/`, `[` or `=` in it"
+    );
+}
+
+#[test]
+fn a_member_that_another_member_leads_to_keeps_its_routes() {
+    let dag = Dag::builder("chained", "1")
+        .place(Parallel::new("both", ["a", "b"], Combine::Collect).route("success", "x"))
+        .place(Single::new("x", "work").route("success", "a"))
+        .place(Single::new("a", "work").route("success", "b"))
+        .place(Single::new("b", "work"))
+        .build();
+    assert_eq!(
+        Flow::new(&[dag], &known()).unwrap_err().to_string(),
+        "flow `chained` is invalid:\n  \
+         - nodes.3.outputs: `b` does not say where `success` leads\n    \
+         `null` is the end of the flow"
+    );
+}

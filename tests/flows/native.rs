@@ -414,3 +414,133 @@ fn a_state_that_grows_too_large_fails_the_run() {
     );
     assert!(run.executed.len() < 11);
 }
+
+#[test]
+fn a_stop_from_outside_ends_a_wait_between_attempts_and_a_native_node() {
+    for placement in [
+        Single::new("here", "flaky")
+            .end("success")
+            .retry(patient(5, HOUR)),
+        Single::new("here", "sleeper").end("success"),
+    ] {
+        let (host, _hand) = virtual_host();
+        let tenant = tenant(&host, "t");
+        run(&host, async move {
+            let nodes = flaky(9).native("sleeper", Contract::open(), Sleeper(HOUR));
+            let flow = Flow::new(&[one(placement)], &nodes).unwrap();
+            let execution = flow.start(&tenant, Object::new(), RunOptions::default());
+            let trace = execution.trace_id().clone();
+            let finish = tokio::spawn(execution.finish());
+            tenant.stop_trace(&trace, StopOptions::rollback()).await;
+            let run = finish.await.unwrap();
+            assert_eq!(run.lifecycle(), Lifecycle::Cancelled);
+        });
+    }
+}
+
+#[test]
+fn a_pause_ends_a_wait_between_attempts() {
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let dag = one(Single::new("here", "flaky")
+            .end("success")
+            .retry(patient(5, HOUR)));
+        let flow = Flow::new(&[dag], &flaky(9)).unwrap();
+        let mut execution = flow.start(&tenant, Object::new(), RunOptions::default());
+        let control = execution.control();
+        while let Some(event) = execution.next().await {
+            if matches!(event.kind, EventKind::Retrying { .. }) {
+                control.pause();
+            }
+        }
+        let run = execution.finish().await;
+        assert_eq!(run.lifecycle(), Lifecycle::Paused);
+        assert!(run.checkpoint.is_some());
+    });
+}
+
+#[test]
+fn a_loop_that_replaces_keys_does_not_grow() {
+    let nodes = Nodes::new().function("count", Contract::open(), |call| {
+        let n = call
+            .state
+            .get("a rather long key")
+            .and_then(Value::as_u64)
+            .unwrap_or(0);
+        let route = if n < 5_000 { "again" } else { "enough" };
+        Ok(Output::on(route).set("a rather long key", n + 1))
+    });
+    let options = RunOptions {
+        max_state_bytes: 1_000,
+        ..RunOptions::default()
+    };
+    let count = Single::new("count", "count")
+        .route("again", "count")
+        .end("enough");
+    let run = run_native(one(count), nodes, json!({}), options);
+    assert_eq!(run.error, None);
+}
+
+#[test]
+fn an_output_that_is_nested_too_deep_is_a_failure_of_its_node() {
+    let nodes = Nodes::new().function("deep", Contract::open(), |_| {
+        let mut value = json!(1);
+        for _ in 0..100 {
+            value = json!([value]);
+        }
+        Ok(Output::default().set("deep", value))
+    });
+    let run = run_native(
+        one(Single::new("here", "deep").end("success")),
+        nodes,
+        json!({}),
+        RunOptions::default(),
+    );
+    assert_eq!(
+        run.error.unwrap().to_string(),
+        "placement `here` ended with FLOW_NESTING: its output is nested deeper than 96"
+    );
+}
+
+#[test]
+fn neurons_that_sleep_and_more_of_them_than_may_run_take_no_time_on_a_clock_that_skips_waits() {
+    let (host, hand) = virtual_host();
+    hand.skip_waits();
+    let quotas = soma::tenant::Quotas {
+        concurrent_tasks: 2,
+        ..soma::tenant::Quotas::default()
+    };
+    let stage = Stage::with_quotas(&host, "t", quotas);
+    run(&host, async move {
+        let fan = soma::flow::document::FanOut::new(
+            "each",
+            "puppet",
+            "items",
+            soma::flow::document::FanIn::append("out"),
+        )
+        .item_key("do")
+        .end("all-success")
+        .end("partial")
+        .end("all-error")
+        .end("empty");
+        let flow = flow(Dag::builder("each", "1").place(fan).build());
+        let sleeps = json!([{"sleep": 10_000}, {"output": {"value": {"n": 1}}}]);
+        let items: Vec<_> = (0..8).map(|_| sleeps.clone()).collect();
+        let run = flow
+            .run(
+                &stage.tenant,
+                object(json!({"items": items})),
+                RunOptions::default(),
+            )
+            .await;
+        assert_eq!(run.error, None);
+        assert!(run.notes.errors.is_empty(), "{:?}", run.notes);
+        let took = run
+            .life
+            .finished_at
+            .unwrap()
+            .since(run.life.started_at.unwrap());
+        assert_eq!(took, Duration::from_secs(40));
+    });
+}

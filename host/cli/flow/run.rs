@@ -308,10 +308,20 @@ fn text(run: &Run, checkpoint: Option<&PathBuf>) -> String {
     for question in &run.questions {
         let asked = match &question.ask {
             Ask::Clarification { question, .. } => question.clone(),
-            Ask::Permission { action, reason } => match reason {
-                Some(reason) => format!("may it {action}? {reason}"),
-                None => format!("may it {action}?"),
-            },
+            Ask::Permission {
+                action,
+                scope,
+                reason,
+                ..
+            } => {
+                let scope = scope.as_ref().map(|scope| format!(" {scope}"));
+                let reason = reason.as_ref().map(|reason| format!(" {reason}"));
+                format!(
+                    "may it {action}{}?{}",
+                    scope.unwrap_or_default(),
+                    reason.unwrap_or_default()
+                )
+            }
         };
         let line = format!("{} asks: {asked}", question.id());
         text.push_str(&format!("\n{}\n", out::Plain(&line)));

@@ -2,7 +2,8 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -13,14 +14,21 @@ use super::{Checkpoint, Journal, ResumeError};
 /// Each record is handed to the operating system before it counts: it outlives
 /// the process, however that ends. The file is synchronised with its disk when
 /// the run ends, and with [`CheckpointFile::durable`] at each record, so that
-/// it outlives the machine too. The journal of a completed run is removed. One
-/// process has it at a time.
+/// it outlives the machine too. When it has grown long it begins anew with a
+/// checkpoint. The file of a run that cannot go on is removed. One process has it
+/// at a time.
 #[derive(Debug)]
 pub struct CheckpointFile {
     path: PathBuf,
     file: File,
     durable: bool,
+    /// Bytes of its checkpoint, and of the records behind it.
+    begun: usize,
+    recorded: usize,
 }
+
+/// Records of less than this are not worth a new beginning.
+const SHORT: usize = 16 << 20;
 
 /// Why a file cannot be a journal.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +45,9 @@ pub enum FileError {
     /// Another run has it.
     #[error("{} is in use by another run", .0.display())]
     InUse(PathBuf),
+    /// It holds more than is read.
+    #[error("{} is longer than the {} bytes that are read", .0.display(), CheckpointFile::MAX_BYTES)]
+    TooLong(PathBuf),
     /// There is one already.
     #[error("{} is there already; resume it, or remove it to begin anew", .0.display())]
     Exists(PathBuf),
@@ -61,7 +72,6 @@ impl CheckpointFile {
     pub fn create(path: &Path) -> Result<Self, FileError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         match options.open(path) {
             Ok(file) => Self::locked(path, file),
@@ -79,11 +89,18 @@ impl CheckpointFile {
     pub fn open(path: &Path) -> Result<(Self, Checkpoint), FileError> {
         let file = OpenOptions::new().read(true).write(true).open(path);
         let mut journal = Self::locked(path, file.map_err(|source| io_error(path, source))?)?;
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let read = (&mut journal.file)
-            .take(Self::MAX_BYTES)
-            .read_to_string(&mut text);
-        read.map_err(|source| io_error(path, source))?;
+            .take(Self::MAX_BYTES + 1)
+            .read_to_end(&mut bytes);
+        let length = read.map_err(|source| io_error(path, source))?;
+        if u64::try_from(length).unwrap_or(u64::MAX) > Self::MAX_BYTES {
+            return Err(FileError::TooLong(path.to_owned()));
+        }
+        // What was not written to its end may stop within a character.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n');
+        bytes.truncate(whole.map_or(0, |end| end + 1));
+        let text = String::from_utf8_lossy(&bytes);
         let checkpoint = Checkpoint::parse(&text).map_err(|source| FileError::Malformed {
             path: path.to_owned(),
             source,
@@ -100,11 +117,19 @@ impl CheckpointFile {
 
     fn locked(path: &Path, file: File) -> Result<Self, FileError> {
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                file,
-                durable: false,
-            }),
+            Ok(()) => {
+                // It may have been replaced between opening and locking.
+                if !is_same(&file, path).map_err(|source| io_error(path, source))? {
+                    return Err(FileError::InUse(path.to_owned()));
+                }
+                Ok(Self {
+                    path: path.to_owned(),
+                    file,
+                    durable: false,
+                    begun: 0,
+                    recorded: 0,
+                })
+            }
             Err(TryLockError::WouldBlock) => Err(FileError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(io_error(path, source)),
         }
@@ -113,6 +138,7 @@ impl CheckpointFile {
     fn line(&mut self, text: &str) -> io::Result<()> {
         // One write: another process never sees half a line but at the end.
         self.file.write_all(format!("{text}\n").as_bytes())?;
+        self.recorded += text.len() + 1;
         if self.durable {
             self.file.sync_data()?;
         }
@@ -129,11 +155,15 @@ fn io_error(path: &Path, source: io::Error) -> FileError {
 
 impl Journal for CheckpointFile {
     fn begin(&mut self, checkpoint: &str) -> io::Result<()> {
-        // What was there stays until the new text stands beside it.
+        // What was there stays until the new text stands beside it. One that a
+        // killed process left beside it is nobody's.
         let beside = beside(&self.path);
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true);
-        #[cfg(unix)]
+        options.read(true).write(true).create_new(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut fresh = options.open(&beside)?;
         fresh.try_lock().map_err(|error| match error {
@@ -143,8 +173,11 @@ impl Journal for CheckpointFile {
         fresh.write_all(format!("{checkpoint}\n").as_bytes())?;
         fresh.sync_data()?;
         std::fs::rename(&beside, &self.path)?;
-        fresh.seek(SeekFrom::End(0))?;
+        if self.durable {
+            File::open(folder_of(&self.path))?.sync_all()?;
+        }
         self.file = fresh;
+        (self.begun, self.recorded) = (checkpoint.len(), 0);
         Ok(())
     }
 
@@ -152,11 +185,31 @@ impl Journal for CheckpointFile {
         self.line(record)
     }
 
-    fn end(&mut self, completed: bool) -> io::Result<()> {
-        if completed {
-            return std::fs::remove_file(&self.path);
+    fn end(&mut self, goes_on: bool) -> io::Result<()> {
+        if goes_on {
+            return self.file.sync_data();
         }
-        self.file.sync_data()
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_long(&self) -> bool {
+        self.recorded > SHORT.max(4 * self.begun)
+    }
+}
+
+/// Whether an open file is the one that stands at the path.
+fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+    let (open, there) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok(open.dev() == there.dev() && open.ino() == there.ino())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::{
     cause::Cause,
     event::Ask,
     node::{Note, Notes},
-    plan::{Kind, Plan},
+    plan::{Gather, Kind, Plan, aggregate},
     progress::{Done, Frame, Group, Item, Record, Slot},
 };
 use crate::signal::{Object, size_of_object};
@@ -188,7 +188,12 @@ impl SavedFrame {
                         .map_or(0, Vec::len),
                     _ => return Err(format!("`{}` is no group", self.at)),
                 };
-                Some(saved.group(len)?)
+                let kind = placements.get(at).map(|placed| &placed.kind);
+                let gathers = matches!(
+                    kind,
+                    Some(Kind::FanOut(fan)) if matches!(fan.gather, Gather::Custom(_))
+                );
+                Some(saved.group(len, gathers)?)
             }
         };
         Ok(Frame {
@@ -196,6 +201,7 @@ impl SavedFrame {
             at,
             bytes: size_of_object(&self.state).memory,
             values: self.state,
+            notes_bytes: self.notes.bytes(),
             notes: self.notes,
             passes,
             begun: self.begun,
@@ -239,7 +245,12 @@ impl SavedGroup {
         }
     }
 
-    fn group(self, len: usize) -> Result<Group, String> {
+    fn group(self, len: usize, gathers: bool) -> Result<Group, String> {
+        if let Some(route) = &self.gathering
+            && !(gathers && aggregate::ALL.contains(&route.as_str()))
+        {
+            return Err(format!("no node gathers for `{route}` there"));
+        }
         // Once results are gathered the items themselves are gone.
         if self.of != len && self.gathering.is_none() {
             return Err(format!("there are {len} items, not {}", self.of));
@@ -255,8 +266,10 @@ impl SavedGroup {
                 done: saved.done.map(SavedDone::done),
             };
         }
-        let ended = group.items.iter().filter(|item| item.done.is_some());
-        group.ended = ended.count();
+        let ended = group.items.iter().filter_map(|item| item.done.as_ref());
+        let sizes = ended.map(|done| size_of_object(&done.values).memory + done.notes.bytes());
+        (group.ended, group.bytes) =
+            sizes.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
         Ok(group)
     }
 }

@@ -5,10 +5,7 @@ use std::{
     future::{Future, poll_fn},
     panic::AssertUnwindSafe,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     task::Poll,
     time::Duration,
 };
@@ -21,13 +18,15 @@ use super::super::{
     event::{Ask, Node},
     node::{Call, Failure, NodeRef, Note, Notes, Output},
     plan::Work,
-    progress::Done,
+    progress::{Done, MAX_NESTING},
 };
 use super::control::Control;
 use crate::{
     neuron::{Caps, Usage},
-    orchestration::{Answer, CallError, Dispatch, DispatchError, Target, TenantHandle, WaitError},
-    signal::{Object, Payload, SignalId, TraceId},
+    orchestration::{
+        Answer, CallError, Dispatch, DispatchError, StopSignal, Target, TenantHandle, WaitError,
+    },
+    signal::{Object, Payload, SignalId, TraceId, is_deeper},
 };
 
 /// What all nodes of a run share.
@@ -40,24 +39,10 @@ pub(super) struct Surroundings {
     pub(super) deadline: Duration,
     /// The deadline as it was asked for.
     pub(super) allowed: Duration,
-    /// Tasks of neurons that are waited for.
-    pub(super) neurons: AtomicUsize,
-}
-
-/// A task of a neuron, while it is waited for.
-struct InFlight<'a>(&'a AtomicUsize);
-
-impl<'a> InFlight<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// Knows when somebody stops the trace.
+    pub(super) stop: StopSignal,
+    /// Whether nodes run, and the run is not about to begin or being settled.
+    pub(super) is_at_work: AtomicBool,
 }
 
 /// What an attempt has come to.
@@ -72,6 +57,14 @@ pub(super) enum Attempted {
     /// A question.
     Asked(Ask),
     /// Nothing: the run ends here.
+    Halted(Cause),
+    /// Nothing: the run was paused before the attempt began.
+    Paused,
+}
+
+/// Why a wait between two attempts has ended before its time.
+pub(super) enum Interrupted {
+    Paused,
     Halted(Cause),
 }
 
@@ -115,7 +108,7 @@ impl Surroundings {
                 // A node that panics before it returns its future does so in it.
                 let run = AssertUnwindSafe(async { native.run(call).await }).catch_unwind();
                 match self.race(run, work.timeout, node).await {
-                    Raced::Ready(Ok(Ok(output))) => done(native_done(output)),
+                    Raced::Ready(Ok(Ok(output))) => done(shallow(native_done(output), node)),
                     Raced::Ready(Ok(Err(failure))) => done(failed(node, failure)),
                     Raced::Ready(Err(panic)) => done(failed(node, panicked(&*panic))),
                     Raced::TimedOut => done(failed(node, timed_out(work.timeout))),
@@ -127,7 +120,6 @@ impl Surroundings {
                 let left = self
                     .deadline
                     .saturating_sub(self.tenant.clock().monotonic());
-                let _in_flight = InFlight::new(&self.neurons);
                 let waiting = self.answer(dispatch, left, place);
                 match self.race(waiting, None, node).await {
                     Raced::Ready(answer) => self.answered(node, answer),
@@ -138,15 +130,26 @@ impl Surroundings {
         }
     }
 
-    /// Waits between two attempts; why the run ends meanwhile.
-    pub(super) async fn pause(&self, span: Duration, node: &Node) -> Option<Cause> {
+    /// Waits between two attempts; why there is no other meanwhile.
+    pub(super) async fn rest(&self, span: Duration, node: &Node) -> Option<Interrupted> {
         if span.is_zero() {
             return None;
         }
-        let slept = self.tenant.clock().sleep(span);
+        let slept = async {
+            let mut slept = pin!(self.tenant.clock().sleep(span));
+            let mut paused = pin!(self.control.paused());
+            poll_fn(|context| {
+                if paused.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Some(Interrupted::Paused));
+                }
+                slept.as_mut().poll(context).map(|()| None)
+            })
+            .await
+        };
         match self.race(slept, None, node).await {
-            Raced::Halted(cause) => Some(cause),
-            _ => None,
+            Raced::Ready(interrupted) => interrupted,
+            Raced::Halted(cause) => Some(Interrupted::Halted(cause)),
+            Raced::TimedOut => None,
         }
     }
 
@@ -225,7 +228,9 @@ impl Surroundings {
         let usage = Some(answer.usage);
         let signal = Some(answer.signal.id.clone());
         let done = match &answer.signal.payload {
-            Payload::AgentOutput(reply) => neuron_done(reply.output.clone(), answer.route),
+            Payload::AgentOutput(reply) => {
+                shallow(neuron_done(reply.output.clone(), answer.route), node)
+            }
             Payload::Error(error) => Done {
                 failed: Some(Cause::Error {
                     placement: placement(),
@@ -244,7 +249,9 @@ impl Surroundings {
             Payload::Permission(asked) => {
                 return Attempted::Asked(Ask::Permission {
                     action: asked.action.clone(),
+                    scope: asked.scope.clone(),
                     reason: asked.reason.clone(),
+                    context: asked.context.clone(),
                 });
             }
             other => Done {
@@ -284,6 +291,7 @@ impl Surroundings {
         });
         let mut timer = pin!(clock.sleep_until(until));
         let mut aborted = pin!(self.control.aborted());
+        let mut stopped = pin!(self.stop.stopped());
         poll_fn(|context| {
             if let Poll::Ready(ready) = work.as_mut().poll(context) {
                 return Poll::Ready(Raced::Ready(ready));
@@ -293,6 +301,10 @@ impl Surroundings {
                     placement: Arc::clone(&node.placement),
                     reason,
                 }));
+            }
+            // A neuron's own end comes with the STOP of its trace.
+            if stopped.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Raced::Halted(self.stopped(node)));
             }
             if timer.as_mut().poll(context).is_ready() {
                 let late = until >= self.deadline;
@@ -314,7 +326,7 @@ impl Surroundings {
         }
     }
 
-    fn stopped(&self, node: &Node) -> Cause {
+    pub(super) fn stopped(&self, node: &Node) -> Cause {
         Cause::Stopped {
             trace: self.trace.clone(),
             placement: Arc::clone(&node.placement),
@@ -364,7 +376,21 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     Failure::permanent("NODE_PANIC", said)
 }
 
-fn native_done(output: Output) -> Done {
+/// An end whose output a state can take.
+fn shallow(done: Done, node: &Node) -> Done {
+    if done
+        .values
+        .values()
+        .any(|value| is_deeper(value, MAX_NESTING - 1))
+    {
+        let told = format!("its output is nested deeper than {MAX_NESTING}");
+        return failed(node, Failure::permanent("FLOW_NESTING", told));
+    }
+    done
+}
+
+fn native_done(mut output: Output) -> Done {
+    output.values.shift_remove(NOTES);
     Done {
         route: output.route,
         values: output.values,

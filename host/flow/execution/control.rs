@@ -13,7 +13,7 @@ pub struct Control(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     asked: Mutex<Asked>,
-    aborted: Notify,
+    told: Notify,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,7 @@ impl Control {
         let mut asked = self.0.asked.lock();
         if matches!(*asked, Asked::Nothing) {
             *asked = Asked::Pause;
+            self.0.told.notify_waiters();
         }
     }
 
@@ -38,7 +39,7 @@ impl Control {
         let mut asked = self.0.asked.lock();
         if !matches!(*asked, Asked::Abort(_)) {
             *asked = Asked::Abort(reason.into());
-            self.0.aborted.notify_waiters();
+            self.0.told.notify_waiters();
         }
     }
 
@@ -56,11 +57,20 @@ impl Control {
 
     /// Ends when it is to be aborted.
     pub(super) async fn aborted(&self) -> Arc<str> {
+        self.when(|control| control.abort_reason()).await
+    }
+
+    /// Ends when it is to be paused.
+    pub(super) async fn paused(&self) {
+        self.when(|control| control.is_paused().then_some(())).await;
+    }
+
+    async fn when<T>(&self, found: impl Fn(&Self) -> Option<T>) -> T {
         loop {
-            let mut notified = std::pin::pin!(self.0.aborted.notified());
+            let mut notified = std::pin::pin!(self.0.told.notified());
             notified.as_mut().enable();
-            if let Some(reason) = self.abort_reason() {
-                return reason;
+            if let Some(found) = found(self) {
+                return found;
             }
             notified.await;
         }

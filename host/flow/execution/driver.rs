@@ -3,7 +3,10 @@
 use std::{
     borrow::Cow,
     panic::AssertUnwindSafe,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,10 +15,10 @@ use soma_retry::{Decision, Failed};
 
 use super::{
     Control, OnFailure, Run, RunOptions, Stream,
-    attempt::{Attempted, Place as Where, Surroundings},
+    attempt::{Attempted, Interrupted, Place as Where, Surroundings},
 };
 use crate::{
-    clock::Stopwatch,
+    clock::{Stopwatch, yield_now},
     flow::{
         cause::Cause,
         checkpoint::{Checkpoint, line_of},
@@ -45,6 +48,9 @@ pub(super) struct Driver {
     /// The last reply: the next task follows from it.
     pub(super) last: Option<SignalId>,
     stopped: Arc<[Stopped]>,
+    /// What the node that failed the root had answered: shown, and no part of a
+    /// checkpoint.
+    unkept: Object,
 }
 
 /// Why a run goes no further.
@@ -54,6 +60,13 @@ pub(super) enum End {
     Paused,
     Awaiting(Vec<Question>),
     Failed(Cause),
+}
+
+/// Of what cannot be: a placement that is not what a run needs of it.
+pub(super) fn nowhere() -> End {
+    End::Failed(Cause::Checkpoint(
+        "the run is at a placement that runs no node".to_owned(),
+    ))
 }
 
 impl From<Cause> for End {
@@ -117,7 +130,8 @@ impl Driver {
                 control,
                 deadline: tenant.clock().monotonic().saturating_add(allowed),
                 allowed,
-                neurons: AtomicUsize::new(0),
+                stop: trace.stop_signal(),
+                is_at_work: AtomicBool::new(false),
             }),
             options,
             progress,
@@ -128,6 +142,7 @@ impl Driver {
             begun: Vec::new(),
             last: None,
             stopped: Arc::new([]),
+            unkept: Object::new(),
         }
     }
 
@@ -140,10 +155,12 @@ impl Driver {
         let began = self.around.tenant.clock().now();
         self.life.start(began).ok();
         let end = match self.begin(resumed).await {
-            Ok(()) => match self.go().await {
-                Ok(()) => End::Completed,
-                Err(end) => end,
-            },
+            Ok(()) => {
+                self.around.is_at_work.store(true, Ordering::Relaxed);
+                let gone = self.go().await;
+                self.around.is_at_work.store(false, Ordering::Relaxed);
+                gone.err().unwrap_or(End::Completed)
+            }
             Err(end) => end,
         };
         self.end(end).await
@@ -169,11 +186,13 @@ impl Driver {
     /// Does what is needed as long as something is.
     async fn go(&mut self) -> Result<(), End> {
         let plan = Arc::clone(&self.flow.0);
+        let mut turns = 0;
         loop {
             let need = self.progress.advance(&plan);
             self.told().await;
             match need {
                 Need::Nothing => break,
+                Need::Again => self.go_on(&plan, &mut turns).await?,
                 Need::Node(place) => self.node(&plan, place, false).await?,
                 Need::Custom(place) => self.node(&plan, place, true).await?,
                 Need::Group(place) => self.group(&plan, place).await?,
@@ -183,6 +202,23 @@ impl Driver {
             Some(Ended::Failed(cause)) => Err(cause.clone().into()),
             _ => Ok(()),
         }
+    }
+
+    /// Between flows and empty groups, of which any number may follow one
+    /// another without a node.
+    async fn go_on(&mut self, plan: &Plan, turns: &mut u32) -> Result<(), End> {
+        let node = Node {
+            placement: self.progress.position(plan),
+            item: None,
+            pass: 1,
+            attempt: 1,
+        };
+        self.may_go_on(&node, 0)?;
+        *turns = turns.wrapping_add(1);
+        if turns.is_multiple_of(64) {
+            yield_now().await;
+        }
+        Ok(())
     }
 
     /// Tells of groups and flows within flows.
@@ -239,6 +275,9 @@ impl Driver {
                 reason,
             }));
         }
+        if self.around.stop.is_stopped() {
+            return Err(End::Failed(self.around.stopped(node)));
+        }
         if self.around.control.is_paused() {
             return Err(End::Paused);
         }
@@ -261,7 +300,7 @@ impl Driver {
             .placed(frame.dag, place)
             .zip(work_of(plan, frame.dag, place, gathers))
         else {
-            return Ok(());
+            return Err(nowhere());
         };
         let mut node = Node {
             placement: frame.path(placed),
@@ -292,6 +331,7 @@ impl Driver {
             };
             match attempted {
                 Attempted::Halted(cause) => return Err(cause.into()),
+                Attempted::Paused => return Err(End::Paused),
                 Attempted::Asked(ask) => {
                     let question = self.asked(plan, &node, None, ask).await?;
                     return Err(End::Awaiting(vec![question]));
@@ -306,8 +346,10 @@ impl Driver {
                     let Some(after) = again else {
                         return self.done(plan, node, None, &stopwatch, done, usage).await;
                     };
-                    if let Some(cause) = self.around.pause(after, &node).await {
-                        return Err(cause.into());
+                    match self.around.rest(after, &node).await {
+                        None => {}
+                        Some(Interrupted::Paused) => return Err(End::Paused),
+                        Some(Interrupted::Halted(cause)) => return Err(cause.into()),
                     }
                     node.attempt = node.attempt.saturating_add(1);
                 }
@@ -338,7 +380,7 @@ impl Driver {
                 tried: node.attempt,
             },
         )?;
-        let note = cause.note(&node.placement);
+        let note = cause.told(&node.placement);
         self.emit(|_| EventKind::Retrying {
             node: node.clone(),
             cause: note,
@@ -395,7 +437,7 @@ impl Driver {
             failed: done
                 .failed
                 .as_ref()
-                .map(|cause| cause.note(&node.placement)),
+                .map(|cause| cause.told(&node.placement)),
             placement: node.placement,
             item: node.item,
             pass: node.pass,
@@ -403,40 +445,42 @@ impl Driver {
             took: stopwatch.elapsed(),
             usage,
         };
-        let at = Arc::clone(&step.placement);
-        if self.is_watched() {
-            let (step, output) = (step.clone(), done.values.clone());
+        let output = self.is_watched().then(|| done.values.clone());
+        let mut fatal = None;
+        if item.is_none() && self.progress.is_fatal(plan, &done) {
+            self.unkept.clone_from(&done.values);
+            fatal = self.progress.apply(plan, Record::Done { item, done }).err();
+        } else {
+            self.record(plan, Record::Done { item, done })?;
+        }
+        // It counts now, and can be told.
+        if let Some(output) = output {
+            let step = step.clone();
             self.emit(|_| EventKind::NodeEnded { step, output }).await;
         }
         if step.item.is_none() {
             self.executed.push(step);
         }
-        if item.is_none() && self.progress.is_fatal(plan, &done) {
-            let cause = self.progress.apply(plan, Record::Done { item, done });
-            return Err(match cause {
-                Err(cause) => cause.into(),
-                Ok(()) => End::Completed,
-            });
+        match fatal {
+            Some(cause) => Err(cause.into()),
+            None => Ok(()),
         }
-        self.record(plan, Record::Done { item, done })?;
-        let bytes = self.progress.bytes();
-        if bytes > self.options.max_state_bytes {
-            return Err(End::Failed(Cause::StateTooLarge {
-                placement: at,
-                bytes,
-                most: self.options.max_state_bytes,
-            }));
-        }
-        Ok(())
     }
 
     /// Keeps a record before it counts.
     pub(super) fn record(&mut self, plan: &Plan, record: Record) -> Result<(), End> {
         if let Some(journal) = &mut self.options.journal {
-            let kept = journal.record(&line_of(&record));
+            let kept = line_of(&record).and_then(|line| journal.record(&line));
             kept.map_err(|error| Cause::Checkpoint(error.to_string()))?;
         }
         self.progress.apply(plan, record)?;
+        if let Some(journal) = &mut self.options.journal
+            && journal.is_long()
+        {
+            let checkpoint = Checkpoint::of(&self.flow, &self.progress);
+            let begun = journal.begin(&checkpoint.to_string());
+            begun.map_err(|error| Cause::Checkpoint(error.to_string()))?;
+        }
         Ok(())
     }
 
@@ -485,11 +529,7 @@ impl Driver {
             why,
         })
         .await;
-        let goes_on = match &end {
-            End::Completed => false,
-            End::Paused | End::Awaiting(_) => true,
-            End::Failed(_) => self.keeps_writes() && self.progress.ended.is_none(),
-        };
+        let goes_on = self.goes_on(&end);
         let checkpoint = goes_on.then(|| Checkpoint::of(&self.flow, &self.progress));
         let root = self.progress.frames.first_mut();
         let (state, notes) = root
@@ -500,6 +540,8 @@ impl Driver {
                 )
             })
             .unwrap_or_default();
+        let mut state = state;
+        state.extend(std::mem::take(&mut self.unkept));
         let (error, questions) = match end {
             End::Failed(cause) => (Some(cause), Vec::new()),
             End::Awaiting(questions) => (None, questions),
@@ -518,9 +560,24 @@ impl Driver {
         }
     }
 
+    /// Whether another run can go on from where this one ended: not from where
+    /// what it has written is gone.
+    fn goes_on(&self, end: &End) -> bool {
+        let undone = self
+            .stopped
+            .iter()
+            .any(|stopped| stopped.rolled_back || stopped.compensated > 0);
+        match end {
+            End::Completed => false,
+            End::Paused | End::Awaiting(_) => true,
+            End::Failed(_) => self.keeps_writes() && self.progress.ended.is_none() && !undone,
+        }
+    }
+
     /// Whether a run that does not complete leaves what it has written.
     fn keeps_writes(&self) -> bool {
-        self.options.journal.is_some() || self.options.on_failure == OnFailure::Keep
+        let can_go_on = self.options.journal.is_some() && self.progress.ended.is_none();
+        can_go_on || self.options.on_failure == OnFailure::Keep
     }
 
     /// Commits or stops the trace, once; a STOP from outside that came before
@@ -552,13 +609,12 @@ impl Driver {
             }
         };
         self.trace = None;
-        if let Some(journal) = &mut self.options.journal {
-            let is_done = matches!(end, End::Completed);
-            if let Err(error) = journal.end(is_done)
-                && !matches!(end, End::Failed(_))
-            {
-                return End::Failed(Cause::Checkpoint(error.to_string()));
-            }
+        let goes_on = self.goes_on(&end);
+        if let Some(journal) = &mut self.options.journal
+            && let Err(error) = journal.end(goes_on)
+            && !matches!(end, End::Failed(_))
+        {
+            return End::Failed(Cause::Checkpoint(error.to_string()));
         }
         end
     }

@@ -2,19 +2,21 @@
 
 use std::{borrow::Cow, future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 
 use super::{
-    attempt::{Attempted, Place as Where},
-    driver::{Driver, End, input, work_of},
+    attempt::{Attempted, Interrupted, Place as Where},
+    driver::{Driver, End, input, nowhere, work_of},
 };
 use crate::{
     clock::Stopwatch,
     flow::{
+        cause::Cause,
         event::{EventKind, Node, Question},
         plan::{Kind, Place, Plan},
         progress::Slot,
     },
+    orchestration::DispatchError,
     signal::{Object, SignalId},
 };
 
@@ -38,6 +40,18 @@ type Attempt = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
 type Running = FuturesUnordered<Attempt>;
 
+/// What is under way.
+#[derive(Default)]
+struct Going {
+    running: Running,
+    /// Jobs for which there was no room.
+    waiting: Vec<Job>,
+    /// With the place in the group of whoever asks.
+    questions: Vec<(usize, Question)>,
+    /// Whether nothing is begun any more.
+    paused: bool,
+}
+
 /// A group while its jobs run.
 struct Ward {
     dag: usize,
@@ -56,7 +70,7 @@ impl Driver {
     /// Runs what has not ended of the group at a placement.
     pub(super) async fn group(&mut self, plan: &Arc<Plan>, place: Place) -> Result<(), End> {
         let Some(ward) = self.ward(plan, place) else {
-            return Ok(());
+            return Err(nowhere());
         };
         let ended = self.progress.top().and_then(|frame| frame.group.as_ref());
         let ended = ended.map_or(0, |group| group.ended);
@@ -67,64 +81,107 @@ impl Driver {
             ended,
         })
         .await;
-        let mut running = Running::new();
-        let mut questions = Vec::new();
-        let mut interrupted = None;
-        let mut next = 0;
-        loop {
-            while interrupted.is_none() && running.len() < ward.most && next < ward.len {
-                let at = next;
-                next += 1;
-                let Some(slot) = self.open_slot(at) else {
-                    continue;
-                };
-                let node = self.node_of(plan, &ward, at, &slot);
-                if let Some(ask) = slot.asked {
-                    let question = Question {
-                        placement: node.placement,
-                        item: node.item,
-                        ask,
-                    };
-                    questions.push((at, question));
-                    continue;
-                }
-                if let Err(end) = self.may_go_on(&node, running.len()) {
-                    // What runs is let end before a pause; else it is stopped.
-                    match end {
-                        End::Paused => interrupted = Some(End::Paused),
-                        end => return Err(end),
-                    }
-                    break;
-                }
-                let job = self.job(&ward, at, node, &slot);
-                let mut ready = self
-                    .launch(plan, &ward, job, Duration::ZERO, &mut running)
-                    .await;
-                while let Some(ended) = ready.take() {
-                    ready = self
-                        .ended(plan, &ward, ended, &mut running, &mut questions)
-                        .await?;
-                }
-            }
-            let Some(ended) = running.next().await else {
-                break;
-            };
-            let mut ready = Some(ended);
-            while let Some(ended) = ready.take() {
-                ready = self
-                    .ended(plan, &ward, ended, &mut running, &mut questions)
-                    .await?;
+        let mut going = Going::default();
+        let ended = self.all(plan, &ward, &mut going).await;
+        if ended.is_err() {
+            // What has ended meanwhile has been done: it is not done again.
+            while let Some(Some(ended)) = going.running.next().now_or_never() {
+                self.drained(plan, ended).await?;
             }
         }
-        match interrupted {
-            Some(end) => Err(end),
-            None if questions.is_empty() => Ok(()),
-            None => {
-                // In the order of the group, whoever asked first.
-                questions.sort_by_key(|(at, _)| *at);
-                let questions = questions.into_iter().map(|(_, question)| question);
-                Err(End::Awaiting(questions.collect()))
+        ended?;
+        if going.questions.is_empty() {
+            return Ok(());
+        }
+        // In the order of the group, whoever asked first.
+        going.questions.sort_by_key(|(at, _)| *at);
+        let questions = going.questions.into_iter().map(|(_, question)| question);
+        Err(End::Awaiting(questions.collect()))
+    }
+
+    /// Starts what there is room for, and takes up what ends.
+    async fn all(&mut self, plan: &Arc<Plan>, ward: &Ward, going: &mut Going) -> Result<(), End> {
+        let mut next = 0;
+        loop {
+            while !going.paused && going.running.len() < ward.most {
+                let job = match going.waiting.pop() {
+                    Some(job) => job,
+                    None if next < ward.len => {
+                        let at = next;
+                        next += 1;
+                        match self.fresh(plan, ward, at, going) {
+                            Some(job) => job,
+                            None => continue,
+                        }
+                    }
+                    None => break,
+                };
+                match self.may_go_on(&job.node, going.running.len()) {
+                    Ok(()) => {}
+                    // What runs is let end before a pause; else it is stopped.
+                    Err(End::Paused) => {
+                        going.paused = true;
+                        break;
+                    }
+                    Err(end) => return Err(end),
+                }
+                let ready = self.launch(plan, ward, job, Duration::ZERO, going).await;
+                self.take_up(plan, ward, ready, going).await?;
+                if !going.waiting.is_empty() {
+                    break;
+                }
             }
+            let Some(ended) = going.running.next().await else {
+                break;
+            };
+            self.take_up(plan, ward, Some(ended), going).await?;
+        }
+        if going.paused {
+            return Err(End::Paused);
+        }
+        Ok(())
+    }
+
+    /// Takes up an attempt that has ended, and those that follow at once.
+    async fn take_up(
+        &mut self,
+        plan: &Arc<Plan>,
+        ward: &Ward,
+        mut ready: Option<Ended>,
+        going: &mut Going,
+    ) -> Result<(), End> {
+        while let Some(ended) = ready.take() {
+            ready = self.ended(plan, ward, ended, going).await?;
+        }
+        Ok(())
+    }
+
+    /// A job that has not been begun here; none where it has ended or waits for
+    /// an answer.
+    fn fresh(&mut self, plan: &Plan, ward: &Ward, at: usize, going: &mut Going) -> Option<Job> {
+        let slot = self.open_slot(at)?;
+        let node = self.node_of(plan, ward, at, &slot);
+        if let Some(ask) = slot.asked {
+            let question = Question {
+                placement: node.placement,
+                item: node.item,
+                ask,
+            };
+            going.questions.push((at, question));
+            return None;
+        }
+        Some(self.job(ward, at, node, &slot))
+    }
+
+    /// What has ended when the run ends too.
+    async fn drained(&mut self, plan: &Plan, ended: Ended) -> Result<(), End> {
+        let Ended { job, attempted } = ended;
+        match attempted {
+            Attempted::Done { done, usage, .. } if done.failed.is_none() => {
+                self.done(plan, job.node, Some(job.at), &job.stopwatch, done, usage)
+                    .await
+            }
+            _ => Ok(()),
         }
     }
 
@@ -144,7 +201,7 @@ impl Driver {
             pass: frame.pass(place),
             members,
             place,
-            most: concurrency.map_or(most, |asked| asked.min(most)),
+            most: concurrency.map_or(most, |asked| asked.clamp(1, most)),
             len,
             parent: self.last.clone(),
         })
@@ -196,18 +253,17 @@ impl Driver {
         ward: &Ward,
         job: Job,
         after: Duration,
-        running: &mut Running,
+        going: &mut Going,
     ) -> Option<Ended> {
-        if after.is_zero() {
-            let node = job.node.clone();
-            self.emit(|_| EventKind::NodeBegan(node)).await;
-        }
+        let node = job.node.clone();
+        self.emit(|_| EventKind::NodeBegan(node)).await;
         let around = Arc::clone(&self.around);
         let (dag, parent) = (ward.dag, ward.parent.clone());
         let plan = Arc::clone(plan);
         let mut attempt: Attempt = Box::pin(async move {
-            let attempted = match around.pause(after, &job.node).await {
-                Some(cause) => Attempted::Halted(cause),
+            let attempted = match around.rest(after, &job.node).await {
+                Some(Interrupted::Halted(cause)) => Attempted::Halted(cause),
+                Some(Interrupted::Paused) => Attempted::Paused,
                 None => match work_of(&plan, dag, job.place, false) {
                     Some(work) => {
                         let input = Cow::Borrowed(&*job.input);
@@ -225,7 +281,7 @@ impl Driver {
         match first {
             Poll::Ready(ended) => Some(ended),
             Poll::Pending => {
-                running.push(attempt);
+                going.running.push(attempt);
                 None
             }
         }
@@ -238,20 +294,35 @@ impl Driver {
         plan: &Arc<Plan>,
         ward: &Ward,
         ended: Ended,
-        running: &mut Running,
-        questions: &mut Vec<(usize, Question)>,
+        going: &mut Going,
     ) -> Result<Option<Ended>, End> {
         let Ended { mut job, attempted } = ended;
         let slot = Some(job.at);
         let (done, usage) = match attempted {
             Attempted::Halted(cause) => return Err(cause.into()),
+            Attempted::Paused => {
+                going.paused = true;
+                return Ok(None);
+            }
             Attempted::Asked(ask) => {
                 let question = self.asked(plan, &job.node, slot, ask).await?;
-                questions.push((job.at, question));
+                going.questions.push((job.at, question));
                 return Ok(None);
             }
             Attempted::Done { done, usage, .. } => (done, usage),
         };
+        // There was no room for it beside the others: it waits for one to end.
+        let no_room = matches!(
+            &done.failed,
+            Some(Cause::Dispatch {
+                error: DispatchError::Overloaded(_),
+                ..
+            })
+        );
+        if no_room && !going.running.is_empty() {
+            going.waiting.push(job);
+            return Ok(None);
+        }
         let again = match work_of(plan, ward.dag, job.place, false) {
             Some(work) => self.again(plan, work, &job.node, slot, &done).await?,
             None => None,
@@ -264,7 +335,7 @@ impl Driver {
             }
             Some(after) => {
                 job.node.attempt = job.node.attempt.saturating_add(1);
-                Ok(self.launch(plan, ward, job, after, running).await)
+                Ok(self.launch(plan, ward, job, after, going).await)
             }
         }
     }

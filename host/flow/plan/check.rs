@@ -9,7 +9,7 @@ use std::{
 };
 
 use self::placement::Resolver;
-pub(in crate::flow) use self::placement::aggregate;
+pub(in crate::flow) use self::{placement::aggregate, shape::only_members};
 use super::{Flow, InvalidFlow, Planned, Problem, problem::list};
 use crate::flow::{
     document::{Dag, Placement},
@@ -20,6 +20,18 @@ use crate::flow::{
 pub(super) fn plan(documents: &[Dag], nodes: &Nodes) -> Result<Vec<Planned>, InvalidFlow> {
     let flow = documents.first().map_or("", |root| root.name.as_str());
     let mut report = Report::default();
+    if documents.len() > Flow::MAX_DOCUMENTS {
+        let told = format!(
+            "a flow has at most {} documents, not {}",
+            Flow::MAX_DOCUMENTS,
+            documents.len()
+        );
+        report.tell(&[], told);
+        return Err(InvalidFlow {
+            flow: flow.into(),
+            problems: report.problems,
+        });
+    }
     let dags = by_name(documents, &mut report);
     let mut planned = Vec::new();
     for dag in documents {
@@ -125,13 +137,12 @@ fn one(dag: &Dag, dags: &HashMap<&str, usize>, nodes: &Nodes, report: &mut Part<
         report.tell(&["entrypoint"], told);
     }
     let before = report.problems.len();
-    let members = shape::members(dag);
     let mut resolver = Resolver {
         dag,
         dags,
         nodes,
         places: &places,
-        only_members: shape::only_members(dag, &members),
+        only_members: shape::only_members(dag),
         report,
     };
     let placements = resolver.placements();
@@ -168,6 +179,11 @@ fn places<'a>(dag: &'a Dag, report: &mut Part<'_>) -> HashMap<&'a str, usize> {
     let mut told = HashSet::new();
     for (at, placement) in dag.nodes.iter().enumerate() {
         let name = placement.name();
+        if name.is_empty() || name.contains(['/', '[', '=']) {
+            let told =
+                format!("`{name}` is no name of a placement: it has no `/`, `[` or `=` in it");
+            report.tell(&["nodes", &at.to_string(), "name"], told);
+        }
         if places.contains_key(name) {
             if told.insert(name) {
                 let message = format!("two placements are named `{name}`; names must be unique");

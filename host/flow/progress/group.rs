@@ -8,18 +8,20 @@ use super::{
     super::{
         cause::Cause,
         document::Combine,
-        node::{ERROR, Note, Notes, SUCCESS},
+        node::{ERROR, Note, SUCCESS},
         plan::{FanOutPlan, Gather, Kind, Place, Placed, Plan, Wired, aggregate},
     },
     Done, Frame, Need, Progress, Slot, append, blocked, set_metadata,
 };
-use crate::signal::Object;
+use crate::signal::{Object, size_of_object};
 
 /// A group under way. Until it has ended it changes nothing in the state.
 #[derive(Clone, Debug, Default)]
 pub(in crate::flow) struct Group {
     pub(in crate::flow) items: Vec<Item>,
     pub(in crate::flow) ended: usize,
+    /// What the outputs of those that have ended take in memory.
+    pub(in crate::flow) bytes: usize,
     /// What every item's node sees beside its item; made when it is needed.
     base: Option<Arc<Object>>,
     /// Once all have ended and a node gathers: the route behind it.
@@ -42,10 +44,12 @@ impl Group {
     }
 
     pub(super) fn end(&mut self, at: usize, done: Done) {
+        let bytes = size_of_object(&done.values).memory + done.notes.bytes();
         if let Some(item) = self.items.get_mut(at)
             && item.done.replace(done).is_none()
         {
             self.ended += 1;
+            self.bytes += bytes;
         }
     }
 
@@ -147,8 +151,9 @@ impl Progress {
                     return None;
                 }
                 if len == 0 {
+                    self.steps = self.steps.saturating_add(1);
                     self.take_fixed(plan, &fan.routes, aggregate::EMPTY);
-                    return None;
+                    return Some(Need::Again);
                 }
                 len
             }
@@ -178,7 +183,7 @@ impl Progress {
                 continue;
             };
             let path = frame.path(placed);
-            let route = settle(&mut frame.notes, &path, &done);
+            let route = settle(frame, &path, &done);
             succeeded += usize::from(&*route == SUCCESS);
             failed += usize::from(&*route != SUCCESS);
             taken.insert(placed.name.as_ref().to_owned(), Value::from(&*route));
@@ -194,7 +199,7 @@ impl Progress {
                     let told = format!("`{key}` was written by `{other}` too; `{path}` comes last");
                     let mut note = Note::new("PARALLEL_OVERWRITE", told);
                     path.as_ref().clone_into(&mut note.placement);
-                    frame.notes.warnings.push(note);
+                    frame.note_warning(note);
                 }
                 written.insert(key, (Arc::clone(&path), value));
             }
@@ -220,7 +225,10 @@ impl Progress {
         let place = frame.at;
         let path = frame.path(placed);
         let items = match &mut frame.group {
-            Some(group) => std::mem::take(&mut group.items),
+            Some(group) => {
+                group.bytes = 0;
+                std::mem::take(&mut group.items)
+            }
             None => Vec::new(),
         };
         let len = items.len();
@@ -228,7 +236,7 @@ impl Progress {
         let mut buckets: BTreeMap<Arc<str>, Vec<Value>> = BTreeMap::new();
         let mut in_order = Vec::new();
         for done in items.into_iter().filter_map(|item| item.done) {
-            let route = settle(&mut frame.notes, &path, &done);
+            let route = settle(frame, &path, &done);
             let is_error = &*route == ERROR;
             errors += usize::from(is_error);
             if done.failed.is_some() {
@@ -256,6 +264,12 @@ impl Progress {
                     let results = buckets.remove(route).unwrap_or_default();
                     blockings.extend(append(&mut frame.values, target, results).err());
                 }
+                for (route, results) in buckets.iter().filter(|(route, _)| ***route != *ERROR) {
+                    let told = format!("{} results of `{route}` go nowhere", results.len());
+                    let mut note = Note::new("FAN_IN_LOST", told);
+                    path.as_ref().clone_into(&mut note.placement);
+                    frame.note_warning(note);
+                }
             }
             Gather::Custom(_) => {
                 let results = buckets
@@ -270,8 +284,9 @@ impl Progress {
             }
         }
         frame.remeasure();
-        let notes = blockings.iter().map(|reason| blocked(&path, reason));
-        frame.notes.errors.extend(notes);
+        for reason in &blockings {
+            frame.note_error(blocked(&path, reason));
+        }
         let route = if blockings.is_empty() {
             route
         } else {
@@ -292,7 +307,7 @@ impl Progress {
         };
         let group = frame.group.take();
         let route = group.and_then(|group| group.gathering).unwrap_or_default();
-        let gathered = settle(&mut frame.notes, &path, &done);
+        let gathered = settle(frame, &path, &done);
         frame.merge(done.values);
         let route = match &*gathered {
             ERROR => aggregate::ALL_ERROR,
@@ -303,12 +318,12 @@ impl Progress {
 }
 
 /// Takes over what a node noted, or why it failed; the route that counts.
-fn settle(notes: &mut Notes, path: &Arc<str>, done: &Done) -> Arc<str> {
+fn settle(frame: &mut Frame, path: &Arc<str>, done: &Done) -> Arc<str> {
     let mut own = done.notes.clone();
     own.stamp(path);
-    notes.append(own);
+    frame.note(own);
     if let Some(cause) = &done.failed {
-        notes.errors.push(cause.note(path));
+        frame.note_error(cause.note(path));
         return ERROR.into();
     }
     done.route.clone().unwrap_or_else(|| SUCCESS.into())

@@ -234,11 +234,7 @@ impl clock::Host for Guest {
         let span = Duration::from_millis(ms);
         match &self.own_time {
             Some(own) => own.pass(span).await,
-            None => {
-                let clock = self.environment.clock();
-                let until = clock.monotonic().saturating_add(span);
-                clock.guest_sleep_until(until).await;
-            }
+            None => self.environment.clock().sleep(span).await,
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ struct Timer {
 #[async_trait]
 impl Pollable for Timer {
     async fn ready(&mut self) {
-        self.clock.guest_sleep_until(self.deadline).await;
+        self.clock.sleep_until(self.deadline).await;
     }
 }
 

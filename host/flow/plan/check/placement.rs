@@ -28,7 +28,7 @@ pub(in crate::flow) mod aggregate {
     pub(in crate::flow) const ALL_SUCCESS: &str = "all-success";
     pub(in crate::flow) const PARTIAL: &str = "partial";
     pub(in crate::flow) const ALL_ERROR: &str = "all-error";
-    pub(super) const ALL: [&str; 4] = [ALL_SUCCESS, PARTIAL, ALL_ERROR, EMPTY];
+    pub(in crate::flow) const ALL: [&str; 4] = [ALL_SUCCESS, PARTIAL, ALL_ERROR, EMPTY];
 }
 
 /// One document, while its names are resolved.
@@ -185,6 +185,10 @@ impl Resolver<'_, '_> {
             let told = format!("`{item_key}` is one key of the state and has no dots");
             self.report.tell(&at.keys(&["itemKey"]), told);
         }
+        if fan.concurrency == Some(0) {
+            let told = "0 items at a time come to no end";
+            self.report.tell(&at.keys(&["concurrency"]), told);
+        }
         let source = self.path(&at.keys(&["source"]), &fan.source);
         let gather = self.gather(at, fan, &contract);
         FanOutPlan {
@@ -329,6 +333,10 @@ impl Resolver<'_, '_> {
                 self.report
                     .tell(&keys, format!("{}: {problem}", problem.path()));
             }
+        }
+        if timeout_ms == Some(0) {
+            let told = "0 ms leave a node no time";
+            self.report.tell(&at.keys(&["timeoutMs"]), told);
         }
         work.retry = retry.cloned();
         work.timeout = timeout_ms.map(Duration::from_millis);

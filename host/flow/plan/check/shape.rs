@@ -12,27 +12,31 @@ use super::{
 };
 use crate::flow::document::{Dag, Placement};
 
-/// The members of all groups.
-pub(super) fn members(dag: &Dag) -> HashSet<&str> {
+/// Members of groups that no route leads to: their own routes are not used.
+pub(in crate::flow) fn only_members(dag: &Dag) -> HashSet<&str> {
     let groups = dag.nodes.iter().filter_map(|placement| match placement {
         Placement::Parallel(group) => Some(&group.nodes),
         _ => None,
     });
-    groups.flatten().map(String::as_str).collect()
-}
-
-/// Members that no route leads to: their own routes are not used.
-pub(super) fn only_members<'a>(dag: &'a Dag, members: &HashSet<&'a str>) -> HashSet<&'a str> {
-    let outputs = dag.nodes.iter().filter_map(|placement| {
-        let is_member = members.contains(placement.name());
-        placement.outputs().filter(|_| !is_member)
-    });
-    let mut led_to: HashSet<&str> = outputs
-        .flat_map(|outputs| outputs.values().flatten())
-        .map(String::as_str)
-        .collect();
-    led_to.insert(&dag.entrypoint);
-    members.difference(&led_to).copied().collect()
+    let mut members: HashSet<&str> = groups.flatten().map(String::as_str).collect();
+    members.remove(dag.entrypoint.as_str());
+    // A member that a route leads to has routes of its own, which may lead to
+    // further members.
+    loop {
+        let routed = dag.nodes.iter().filter_map(|placement| {
+            let is_member = members.contains(placement.name());
+            placement.outputs().filter(|_| !is_member)
+        });
+        let led_to: HashSet<&str> = routed
+            .flat_map(|outputs| outputs.values().flatten())
+            .map(String::as_str)
+            .collect();
+        let before = members.len();
+        members.retain(|member| !led_to.contains(member));
+        if members.len() == before {
+            return members;
+        }
+    }
 }
 
 pub(super) fn unreachable(entry: Place, placements: &[Placed], report: &mut Part<'_>) {
@@ -143,6 +147,9 @@ pub(super) fn cycles(documents: &[Dag], dags: &HashMap<&str, usize>) -> Vec<Prob
     walk.problems
 }
 
+/// Flows of a circle that are told.
+const SHOWN: usize = 16;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Colour {
     New,
@@ -199,7 +206,10 @@ impl Walk<'_> {
         let name = |at: &usize| self.documents.get(*at).map_or("", |dag| dag.name.as_str());
         let begin = way.iter().position(|dag| *dag == inner).unwrap_or(0);
         let round = way.get(begin..).unwrap_or_default();
-        let mut names: Vec<_> = round.iter().map(name).collect();
+        let mut names: Vec<_> = round.iter().take(SHOWN).map(name).collect();
+        if round.len() > SHOWN {
+            names.push("…");
+        }
         names.push(name(&inner));
         let holder = way.last().map_or("", name);
         self.problems.push(Problem {
