@@ -588,7 +588,8 @@ fn copy(
     values: &mut Object,
     room: &mut usize,
 ) -> Result<(), String> {
-    let bytes = size_of_value(value).memory;
+    // With what is made around it, generously.
+    let bytes = size_of_entry("", value) + 128 * to.len();
     *room = room
         .checked_sub(bytes)
         .ok_or_else(|| format!("`{to}` cannot be written: the state would be too large"))?;

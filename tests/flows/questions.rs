@@ -85,10 +85,13 @@ fn leave_is_given_or_refused() {
             .await;
         assert_eq!(parked.lifecycle(), Lifecycle::AwaitingInput);
         for (answer, expected) in [
-            (json!(true), json!({"action": "delete", "granted": true})),
+            (
+                json!(true),
+                json!({"action": "delete", "scope": {}, "granted": true}),
+            ),
             (
                 json!({"granted": false, "reason": "keep it"}),
-                json!({"action": "delete", "granted": false, "reason": "keep it"}),
+                json!({"action": "delete", "scope": {}, "granted": false, "reason": "keep it"}),
             ),
         ] {
             let mut tap = Tap::on(&stage.tenant);
