@@ -16,7 +16,10 @@ use tokio::runtime::{self, Runtime};
 
 use crate::{
     clock::{Clock, Ids, Random},
-    neuron::{Compiler, Grants, LoadError, Metering, Plugin, Sandbox, SandboxConfig, SandboxError},
+    neuron::{
+        Compiled, Compiler, Digest, Grants, LoadError, Metering, Plugin, Sandbox, SandboxConfig,
+        SandboxError,
+    },
     orchestration::{Core, StopOptions, Stopped, TenantHandle},
     synapse::{MemorySynapse, Synapse},
     tenant::{Admission, InvalidName, Quotas, Tenant},
@@ -293,6 +296,21 @@ impl Host {
         metering: Metering,
     ) -> Result<Arc<Plugin>, LoadError> {
         self.core.sandbox.load(wasm, grants, metering)
+    }
+
+    /// The first half of [`Host::load`]: what no grant changes. `digest` is that
+    /// of these bytes.
+    pub(crate) fn compile(&self, wasm: &[u8], digest: Digest) -> Result<Compiled, LoadError> {
+        self.core.sandbox.compile(wasm, digest, Metering::Fuel)
+    }
+
+    /// The second half.
+    pub(crate) fn link(
+        &self,
+        compiled: &Compiled,
+        grants: &Grants,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        self.core.sandbox.link(compiled, grants)
     }
 
     /// The bus.

@@ -86,6 +86,12 @@ impl Site {
         expected.assert_eq(&self.shown(&problems));
     }
 
+    /// What is odd but not wrong.
+    fn warned(&self, checked: &Checked) -> String {
+        let warnings: Vec<_> = checked.warnings.iter().map(ToString::to_string).collect();
+        self.shown(&warnings.join("\n"))
+    }
+
     fn shown(&self, text: &str) -> String {
         text.replace(&format!("{}/", self.folder.display()), "")
     }
@@ -98,10 +104,13 @@ impl Site {
 
 /// A component of `target/neurons` with a manifest in it.
 fn packaged(built: &str, manifest: &str) -> Vec<u8> {
+    with_manifest(&fs::read(component(built)).unwrap(), manifest)
+}
+
+fn with_manifest(wasm: &[u8], manifest: &str) -> Vec<u8> {
     let document = Document::parse("neuron.toml".as_ref(), manifest.to_owned()).unwrap();
     let manifest: Manifest = document.typed().unwrap();
-    let wasm = fs::read(component(built)).unwrap();
-    embed(&wasm, &manifest, &Schemas::default()).unwrap()
+    embed(wasm, &manifest, &Schemas::default()).unwrap()
 }
 
 /// One that has nothing and asks nobody.

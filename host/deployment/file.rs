@@ -1,6 +1,6 @@
 //! The tables of `soma.toml`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -174,12 +174,24 @@ pub(super) struct Grants {
     /// Use folders, by the name that the neuron has for them.
     pub(super) files: BTreeMap<String, Folder>,
     /// See environment variables with these values.
-    pub(super) environment: BTreeMap<String, String>,
+    pub(super) environment: Variables,
     /// See these variables of the host's own environment.
     pub(super) pass_environment: Vec<String>,
     /// Make requests over HTTP, for example
     /// `GET,POST=https://api.example.org:8443`.
     pub(super) http: Vec<HttpRule>,
+}
+
+/// Environment variables and their values.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct Variables(pub(super) BTreeMap<String, String>);
+
+impl fmt::Debug for Variables {
+    /// The names only: the values are often secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// A folder that a neuron may use.

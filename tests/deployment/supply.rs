@@ -1,6 +1,9 @@
 //! Where components come from, and who vouches for them.
 
-use soma::package::{generate_key, read_key, sign};
+use soma::{
+    neuron::{Compiler, CompilerLimits},
+    package::{generate_key, read_key, sign},
+};
 
 use super::*;
 
@@ -47,6 +50,32 @@ fn an_unsigned_component_is_refused_where_signatures_are_required() {
 }
 
 #[test]
+fn a_component_that_is_refused_for_its_signature_does_not_reach_the_compiler() {
+    let site = Site::new("supply-compiler");
+    signed(&site);
+    let text = "(component (core module (func (result i32) (i64.const 0))))";
+    let wasm = wat::parse_str(text).unwrap();
+    site.put("echo.wasm", &with_manifest(&wasm, ECHO));
+    let refused = |policy: &str| {
+        site.write(policy);
+        let host = Host::builder().instances(8).compiler(Compiler::Subprocess {
+            program: "/nonexistent".into(),
+            limits: CompilerLimits::default(),
+        });
+        let host = host.build().unwrap();
+        let deployment = Deployment::read(&site.file()).unwrap();
+        let problems = deployment.check(&host, &registry(&host)).unwrap_err();
+        site.shown(&problems.to_string())
+    };
+    expect![[r#"
+        soma.toml:5:10: tenants.acme.neurons.echo.source: it is not signed
+        soma.toml:5:10: tenants.acme.neurons.echo.source: the component exports no `soma:neuron/handler@0.1.0`: it is no neuron"#]].assert_eq(&refused(&policy("require")));
+    expect![[r#"
+        soma.toml:5:10: tenants.acme.neurons.echo.source: the component exports no `soma:neuron/handler@0.1.0`: it is no neuron
+        soma.toml:5:10: tenants.acme.neurons.echo.source: the compiler process `/nonexistent` cannot be had: No such file or directory (os error 2)"#]].assert_eq(&refused(&policy("warn")));
+}
+
+#[test]
 fn a_component_that_was_changed_after_it_was_signed_is_refused() {
     let site = Site::new("supply-changed");
     let mut wasm = signed(&site);
@@ -68,7 +97,7 @@ fn another_component_than_the_pinned_one_is_refused_with_both_digests() {
     let site = Site::new("supply-pinned");
     let pinned = format!("{TABLE}digest = \"sha256:{}\"\n", "0".repeat(64));
     site.put("echo.wasm", b"\0asm\x0d\0\x01\0").write(&pinned);
-    site.told(&expect!["soma.toml:2:10: tenants.acme.neurons.echo.source: echo.wasm has the digest sha256:24eaf3439a60c96764c4f2c92a0a81b52bd4fe5d5b91f090184a0f6486b1bf29, not the pinned sha256:0000000000000000000000000000000000000000000000000000000000000000"]);
+    site.told(&expect!["soma.toml:2:10: tenants.acme.neurons.echo.source: it has the digest sha256:24eaf3439a60c96764c4f2c92a0a81b52bd4fe5d5b91f090184a0f6486b1bf29, not the pinned sha256:0000000000000000000000000000000000000000000000000000000000000000"]);
 }
 
 #[test]
