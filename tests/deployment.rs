@@ -22,6 +22,8 @@ mod grants;
 mod languages;
 #[path = "deployment/supply.rs"]
 mod supply;
+#[path = "deployment/third_party.rs"]
+mod third_party;
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -33,7 +35,7 @@ use soma::{
     clock::Random,
     deployment::{Changes, Checked, Deployment, Running, schema},
     orchestration::Dispatch,
-    package::{Document, Manifest, Problems, Schemas, embed},
+    package::{Digest, Document, Manifest, Problems, Schemas, embed},
     registry::{Registry, Settings},
 };
 

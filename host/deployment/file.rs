@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::no_name;
 use crate::{
+    neuron::CompilerLimits,
     package::{
         BindingAccess, Digest, Document, Emission, FileAccess, HttpRule, Policy, Problem,
-        Randomness, Size, Time, Wishes, is_name, schema_of,
+        Randomness, Size, Span, Time, Wishes, is_name, schema_of,
     },
     tenant,
 };
@@ -55,6 +56,12 @@ pub(super) struct HostTable {
     pub(super) instances: Option<u32>,
     /// Threads that run guests.
     pub(super) workers: Option<usize>,
+    /// Most memory of the process that compiles a component.
+    pub(super) compile_memory: Option<Size>,
+    /// Most CPU time of that process, in whole seconds.
+    pub(super) compile_cpu: Option<Span>,
+    /// Most time until that process has ended.
+    pub(super) compile_timeout: Option<Span>,
 }
 
 /// One tenant.
@@ -183,7 +190,7 @@ pub(super) struct Grants {
 }
 
 /// Environment variables and their values.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Variables(pub(super) BTreeMap<String, String>);
 
@@ -270,6 +277,20 @@ impl Neuron {
     /// The pinned digest.
     pub(super) fn digest(&self) -> Option<Result<Digest, crate::package::InvalidDigest>> {
         self.digest.as_ref().map(|text| text.parse())
+    }
+}
+
+impl HostTable {
+    pub(super) fn compiler_limits(&self) -> CompilerLimits {
+        let default = CompilerLimits::default();
+        let memory = self.compile_memory.as_ref().map(|size| size.bytes as u64);
+        let duration = |span: &Option<Span>| span.as_ref().map(|span| span.duration);
+        CompilerLimits {
+            memory_bytes: memory.unwrap_or(default.memory_bytes),
+            cpu: duration(&self.compile_cpu).unwrap_or(default.cpu),
+            wall: duration(&self.compile_timeout).unwrap_or(default.wall),
+            ..default
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Host,
     engram::Engram,
-    neuron::{Grants, Limits, LoadError, Plugin},
+    neuron::{CompileError, Grants, Limits, LoadError, Plugin},
     orchestration::{Access, Neuron},
     package::{
         BindingAccess, Digest, Document, Extent, Manifest, Package, Policy, Problem,
@@ -205,25 +205,42 @@ impl Asked<'_> {
     }
 
     /// What its imports and exports lack by their names. A manifest's requests
-    /// were compared with the grants already.
+    /// were compared with the grants already; without one, a single grant may
+    /// stand for the many imports of WASI.
     fn misfits(package: &Package, grants: &Grants) -> Vec<LoadError> {
-        match package.manifest {
-            Some(_) => Plugin::misfits(package, &Grants::offered()),
-            None => Plugin::misfits(package, grants),
+        if package.manifest.is_some() {
+            return Plugin::misfits(package, &Grants::offered());
         }
+        let mut told = Vec::new();
+        let mut misfits = Plugin::misfits(package, grants);
+        misfits.retain(|misfit| match misfit {
+            LoadError::WasiNotGranted(_) | LoadError::HttpNotGranted(_) => {
+                let kind = std::mem::discriminant(misfit);
+                let is_first = !told.contains(&kind);
+                told.push(kind);
+                is_first
+            }
+            _ => true,
+        });
+        misfits
     }
 
     /// Why the component cannot be run, with the line that would mend it.
     fn misfit(&self, error: &LoadError) -> Problem {
-        let line = match error {
+        let grant = |line: &str| format!("to grant it, write:\n[{}.grants]\n{line}", self.table());
+        let allow = |line: &str| format!("to allow more, write:\n[host]\n{line}");
+        let help = match error {
             LoadError::NotGranted { interface, .. } => match interface.name() {
-                "clock" => "clock = \"wall\"".to_owned(),
-                "random" => "random = \"system\"".to_owned(),
-                "synapse" => "synapse = [\"PLAN\"]".to_owned(),
-                other => format!("{other} = true"),
+                "clock" => grant("clock = \"wall\""),
+                "random" => grant("random = \"system\""),
+                "synapse" => grant("synapse = [\"PLAN\"]"),
+                other => grant(&format!("{other} = true")),
             },
-            LoadError::WasiNotGranted(_) => "wasi = true".to_owned(),
-            LoadError::HttpNotGranted(_) => "http = [\"GET=https://api.example.org\"]".to_owned(),
+            LoadError::WasiNotGranted(_) => grant("wasi = true"),
+            LoadError::HttpNotGranted(_) => grant("http = [\"GET=https://api.example.org\"]"),
+            LoadError::Compile(CompileError::Memory { .. }) => allow("compile-memory = \"4GiB\""),
+            LoadError::Compile(CompileError::Cpu { .. }) => allow("compile-cpu = \"600s\""),
+            LoadError::Compile(CompileError::Wall { .. }) => allow("compile-timeout = \"1h\""),
             LoadError::Folder { guest, .. } => {
                 let keys = ["grants", "files", guest.trim_start_matches('/')];
                 return self.problem(&keys, error);
@@ -233,7 +250,6 @@ impl Asked<'_> {
             }
             _ => return self.problem(&["source"], error),
         };
-        let help = format!("to grant it, write:\n[{}.grants]\n{line}", self.table());
         self.problem(&["source"], error).help(help)
     }
 

@@ -219,8 +219,8 @@ impl Package {
         Self::read_pinned(wasm, None)
     }
 
-    /// As [`Package::read`], of a file that must have the digest `pinned`: of
-    /// another one nothing is read.
+    /// As [`Package::read`], of a file that must have the digest `pinned`. Of
+    /// another one nothing is read but where its sections begin and end.
     ///
     /// # Errors
     /// As there; [`PackageError::Pinned`] before all others.

@@ -369,29 +369,6 @@ fn no_value_of_a_variable_is_in_the_debug_text_of_a_deployment() {
 }
 
 #[test]
-fn a_component_that_imports_more_than_it_says_is_refused() {
-    let site = Site::new("grants-forged");
-    // The puppet imports everything.
-    let modest = "id = \"puppet\"\nversion = \"1.0.0\"\n";
-    site.add("puppet", "puppet.wasm", modest).write(
-        r#"[tenants.acme.neurons.puppet]
-source = "puppet.wasm"
-
-[tenants.acme.neurons.puppet.grants]
-orchestration = true
-clock = "wall"
-"#,
-    );
-    site.told(&expect![[r#"
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/orchestration@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/engram@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/synapse@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/clock@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/log@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/random@0.1.0`, which its manifest does not ask for"#]]);
-}
-
-#[test]
 fn a_neuron_that_is_granted_more_than_it_asks_for_gets_what_it_asks_for() {
     let site = Site::new("grants-narrow");
     let reader = GREEDY
