@@ -21,6 +21,7 @@ use crate::{
         SandboxError,
     },
     orchestration::{Core, StopOptions, Stopped, TenantHandle},
+    package::Package,
     synapse::{MemorySynapse, Synapse},
     tenant::{Admission, InvalidName, Quotas, Tenant},
 };
@@ -296,6 +297,17 @@ impl Host {
         metering: Metering,
     ) -> Result<Arc<Plugin>, LoadError> {
         self.core.sandbox.load(wasm, grants, metering)
+    }
+
+    /// As [`Host::load`], of bytes that `package` was read from.
+    pub(crate) fn load_package(
+        &self,
+        wasm: &[u8],
+        package: &Package,
+        grants: &Grants,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let compiled = self.compile(wasm, package.digest)?;
+        self.link(&compiled, grants)
     }
 
     /// The first half of [`Host::load`]: what no grant changes. `digest` is that

@@ -70,6 +70,7 @@ pub(super) fn change(
         changes.warnings.extend(one.warnings.clone());
         now.insert((one.tenant.clone(), one.id.clone()), one);
     }
+    changes.warnings.sort_by_key(|warning| warning.place);
     let mut fresh = Vec::new();
     let mut known = Vec::new();
     for (name, table) in &file.tenants {

@@ -269,10 +269,11 @@ pass-environment = ["SOMA_TEST_LEVEL", "SOMA_TEST_TOKEN", "SOMA_TEST_NOT_SET"]
     assert_eq!(run.exit, 0, "{}", run.stderr);
     let said = &run.json()["payload"]["output"]["said"];
     assert_eq!(*said, json!([[["SOMA_TEST_LEVEL", "3"]]]));
+    let warned = run.stderr.lines().map(|line| site.shown(line.trim()));
+    let warned: Vec<_> = warned.collect();
     expect![[r#"
-         WARN soma::cli::up: soma.toml:9:59: tenants.acme.neurons.probe.grants.pass-environment.2: the component does not ask for the environment variable `SOMA_TEST_NOT_SET`; this grant gives nothing
-         WARN soma::cli::up: soma.toml:9:40: tenants.acme.neurons.probe.grants.pass-environment.1: the component does not ask for the environment variable `SOMA_TEST_TOKEN`; this grant gives nothing
-    "#]].assert_eq(&site.shown(&run.stderr));
+        WARN soma::cli::up: soma.toml:9:40: tenants.acme.neurons.probe.grants.pass-environment.1: the component does not ask for the environment variable `SOMA_TEST_TOKEN`; this grant gives nothing
+        WARN soma::cli::up: soma.toml:9:59: tenants.acme.neurons.probe.grants.pass-environment.2: the component does not ask for the environment variable `SOMA_TEST_NOT_SET`; this grant gives nothing"#]].assert_eq(&warned.join("\n"));
 }
 
 #[test]

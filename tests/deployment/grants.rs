@@ -407,9 +407,10 @@ grants = { orchestration = true, synapse = ["PLAN", "AUDIT"], clock = "wall", ra
         plan[0]["error"]["message"],
         "signal denied: neuron `puppet` may not emit PLAN"
     );
-    // The trace's own time, and nobody's sleep in it: it stands still.
-    let now = said(json!(["now", "now"]));
-    assert_eq!(now[0], now[1]);
+    // The trace's own time, in which a day is over at once.
+    let now = said(json!(["now", {"sleep": 86_400_000}, "now"]));
+    let at = |index: usize| now[index].as_u64().unwrap();
+    assert_eq!(at(now.len() - 1) - at(0), 86_400_000);
 }
 
 #[test]
@@ -443,6 +444,15 @@ fn a_component_without_a_manifest_gets_what_it_is_granted_and_its_imports_must_b
                random = \"system\", log = true }\n";
     site.write(&format!("{table}{all}"));
     assert_eq!(site.check().unwrap().neurons[0].version, None);
+    let host = builder().build().unwrap();
+    site.apply(&host, &mut Running::default()).unwrap();
+    let audit = json!({"kind": "k", "domain": "d", "outcome": "o", "attempt": 1});
+    let emit = common::told(json!([{"emit": {"kind": "AUDIT", "payload": audit}}]));
+    let answer = ask(&host, "acme", "puppet", emit);
+    assert_eq!(
+        answer["output"]["said"][0]["error"]["message"],
+        "signal denied: neuron `puppet` may not emit AUDIT"
+    );
 }
 
 #[test]
