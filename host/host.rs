@@ -16,8 +16,12 @@ use tokio::runtime::{self, Runtime};
 
 use crate::{
     clock::{Clock, Ids, Random},
-    neuron::{Compiler, Grants, LoadError, Metering, Plugin, Sandbox, SandboxConfig, SandboxError},
+    neuron::{
+        Compiled, Compiler, Digest, Grants, LoadError, Metering, Plugin, Sandbox, SandboxConfig,
+        SandboxError,
+    },
     orchestration::{Core, StopOptions, Stopped, TenantHandle},
+    package::Package,
     synapse::{MemorySynapse, Synapse},
     tenant::{Admission, InvalidName, Quotas, Tenant},
 };
@@ -203,14 +207,34 @@ impl Host {
     /// # Errors
     /// When the name is taken or cannot be one.
     pub fn add_tenant(&self, name: &str, quotas: Quotas) -> Result<TenantHandle, TenantError> {
+        let tenant = self.prepare_tenant(name, quotas)?;
+        self.list_tenants(std::slice::from_ref(&tenant))?;
+        Ok(tenant)
+    }
+
+    /// A tenant that nobody finds yet. One that is not listed afterwards is to
+    /// be forgotten.
+    pub(crate) fn prepare_tenant(
+        &self,
+        name: &str,
+        quotas: Quotas,
+    ) -> Result<TenantHandle, TenantError> {
         let tenant = Tenant::new(name, quotas, self.core.clock.clone())?;
+        Ok(self.core.adopt(tenant))
+    }
+
+    /// Lets all of them be found or, where a name is taken, none.
+    pub(crate) fn list_tenants(&self, fresh: &[TenantHandle]) -> Result<(), TenantError> {
         let mut tenants = self.tenants.write();
-        if tenants.contains_key(name) {
-            return Err(TenantError::Exists(name.to_owned()));
+        for tenant in fresh {
+            let name = tenant.tenant().name();
+            if tenants.contains_key(name) {
+                return Err(TenantError::Exists(name.to_string()));
+            }
         }
-        let handle = self.core.adopt(Arc::clone(&tenant));
-        tenants.insert(Arc::clone(tenant.name()), handle.clone());
-        Ok(handle)
+        let fresh = fresh.iter();
+        tenants.extend(fresh.map(|tenant| (Arc::clone(tenant.tenant().name()), tenant.clone())));
+        Ok(())
     }
 
     /// Removes a tenant: refuses its tasks from here on, stops all its traces,
@@ -275,6 +299,32 @@ impl Host {
         self.core.sandbox.load(wasm, grants, metering)
     }
 
+    /// As [`Host::load`], of bytes that `package` was read from.
+    pub(crate) fn load_package(
+        &self,
+        wasm: &[u8],
+        package: &Package,
+        grants: &Grants,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let compiled = self.compile(wasm, package.digest)?;
+        self.link(&compiled, grants)
+    }
+
+    /// The first half of [`Host::load`]: what no grant changes. `digest` is that
+    /// of these bytes.
+    pub(crate) fn compile(&self, wasm: &[u8], digest: Digest) -> Result<Compiled, LoadError> {
+        self.core.sandbox.compile(wasm, digest, Metering::Fuel)
+    }
+
+    /// The second half.
+    pub(crate) fn link(
+        &self,
+        compiled: &Compiled,
+        grants: &Grants,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        self.core.sandbox.link(compiled, grants)
+    }
+
     /// The bus.
     pub fn synapse(&self) -> &Arc<dyn Synapse> {
         &self.core.synapse
@@ -327,5 +377,22 @@ impl Drop for Host {
         for tenant in self.tenants.get_mut().values() {
             tenant.forget();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn of_several_tenants_of_which_one_has_a_taken_name_none_is_added() {
+        let host = Host::builder().instances(1).workers(1).build().unwrap();
+        let prepared = |name: &str| host.prepare_tenant(name, Quotas::default()).unwrap();
+        host.list_tenants(&[prepared("b")]).unwrap();
+        let taken = host.list_tenants(&[prepared("a"), prepared("b"), prepared("c")]);
+        assert_eq!(taken, Err(TenantError::Exists("b".to_owned())));
+        assert!(host.tenant("a").is_none() && host.tenant("c").is_none());
     }
 }

@@ -22,6 +22,8 @@ mod grants;
 mod languages;
 #[path = "deployment/supply.rs"]
 mod supply;
+#[path = "deployment/third_party.rs"]
+mod third_party;
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -33,7 +35,7 @@ use soma::{
     clock::Random,
     deployment::{Changes, Checked, Deployment, Running, schema},
     orchestration::Dispatch,
-    package::{Document, Manifest, Problems, Schemas, embed},
+    package::{Digest, Document, Manifest, Problems, Schemas, embed},
     registry::{Registry, Settings},
 };
 
@@ -86,6 +88,12 @@ impl Site {
         expected.assert_eq(&self.shown(&problems));
     }
 
+    /// What is odd but not wrong.
+    fn warned(&self, checked: &Checked) -> String {
+        let warnings: Vec<_> = checked.warnings.iter().map(ToString::to_string).collect();
+        self.shown(&warnings.join("\n"))
+    }
+
     fn shown(&self, text: &str) -> String {
         text.replace(&format!("{}/", self.folder.display()), "")
     }
@@ -98,10 +106,13 @@ impl Site {
 
 /// A component of `target/neurons` with a manifest in it.
 fn packaged(built: &str, manifest: &str) -> Vec<u8> {
+    with_manifest(&fs::read(component(built)).unwrap(), manifest)
+}
+
+fn with_manifest(wasm: &[u8], manifest: &str) -> Vec<u8> {
     let document = Document::parse("neuron.toml".as_ref(), manifest.to_owned()).unwrap();
     let manifest: Manifest = document.typed().unwrap();
-    let wasm = fs::read(component(built)).unwrap();
-    embed(&wasm, &manifest, &Schemas::default()).unwrap()
+    embed(wasm, &manifest, &Schemas::default()).unwrap()
 }
 
 /// One that has nothing and asks nobody.

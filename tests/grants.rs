@@ -27,8 +27,6 @@ mod load;
 mod output;
 #[path = "grants/randomness.rs"]
 mod randomness;
-#[path = "grants/server.rs"]
-mod server;
 #[path = "grants/time.rs"]
 mod time;
 

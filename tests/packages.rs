@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod common;
 #[path = "packages/imports.rs"]
 mod imports;
 #[path = "packages/manifests.rs"]
@@ -21,6 +22,7 @@ mod signatures;
 
 use std::{fs, path::Path};
 
+use common::wasm::custom;
 use expect_test::{Expect, expect, expect_file};
 use soma::package::{Document, Manifest, Package, Problems, Schemas, embed, schema_of};
 
@@ -60,23 +62,4 @@ fn manifest() -> Manifest {
 /// The component with the manifest in it.
 fn packaged() -> Vec<u8> {
     embed(&component(), &manifest(), &Schemas::default()).unwrap()
-}
-
-/// A custom section's bytes, for a component.
-fn custom(name: &str, data: &[u8]) -> Vec<u8> {
-    let mut body = vec![name.len() as u8];
-    body.extend(name.as_bytes());
-    body.extend(data);
-    let mut section = vec![0];
-    let mut size = body.len();
-    loop {
-        let byte = (size & 0x7f) as u8;
-        size >>= 7;
-        section.push(if size == 0 { byte } else { byte | 0x80 });
-        if size == 0 {
-            break;
-        }
-    }
-    section.extend(body);
-    section
 }

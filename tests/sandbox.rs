@@ -31,6 +31,7 @@ use std::{
 use common::{
     LONG, Stage, append, error, host, plugin, plugin_of_text, puppet, run, said, until,
     virtual_host,
+    wasm::{framed, hostile_file, hostile_text},
 };
 use expect_test::expect;
 use serde_json::{Value, json};
@@ -41,25 +42,6 @@ use soma::{
     orchestration::{Access, Answer, Dispatch, Neuron, StopOptions},
     tenant::Quotas,
 };
-
-/// A component from `tests/hostile`; a core module gets the frame around it.
-fn hostile_text(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
-    let read = |name: &str| fs::read_to_string(folder.join(name).with_extension("wat")).unwrap();
-    let text = read(name);
-    if text.contains("(core module $main") && !text.contains("(component") {
-        framed(&text)
-    } else {
-        text
-    }
-}
-
-/// A core module as a neuron.
-fn framed(core: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
-    let frame = fs::read_to_string(folder.join("frame.wat")).unwrap();
-    frame.replace("\n  CORE\n", &format!("\n{core}\n"))
-}
 
 /// Why a component is not loaded.
 fn refusal(host: &Host, wasm: &[u8]) -> String {
@@ -176,9 +158,7 @@ fn a_component_that_asks_for_more_than_the_contract_is_refused_in_words() {
 #[test]
 fn a_component_with_more_memories_tables_or_instances_than_its_slot_has_is_refused() {
     let host = host();
-    let healthy =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/healthy.wat"))
-            .unwrap();
+    let healthy = hostile_file("healthy");
     let with =
         |items: String| framed(&healthy.replacen("  (data", &format!("{items}\n  (data"), 1));
     let memories = with("(memory 1)".repeat(1_000));

@@ -128,7 +128,7 @@ fn check(args: &Args) -> Result<Result<Checked, Problems>, Failed> {
         Ok(deployment) => deployment,
         Err(problems) => return Ok(Err(problems)),
     };
-    let host = start::host(|| deployment.host())?;
+    let host = start::host_compiling(deployment.compiler_limits(), || deployment.host())?;
     let registry = start::registry(&host, args.offline || deployment.is_offline())?;
     Ok(deployment.check(&host, &registry))
 }

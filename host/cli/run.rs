@@ -25,7 +25,7 @@ use super::{
 use crate::{
     Host,
     engram::{Engram, MemoryEngram, VectorEngram},
-    neuron::{CompileError, CompilerLimits, Limits, LoadError, Metering, Plugin},
+    neuron::{CompileError, CompilerLimits, Limits, LoadError, Plugin},
     orchestration::{Answer, Dispatch, Neuron, TenantHandle},
     signal::TraceId,
     tenant::Quotas,
@@ -188,7 +188,8 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     let bound = carried.engrams(&args.engrams)?;
     carried.check_input(&input)?;
     let host = start::host_compiling(args.compiler(), || Host::builder().instances(64))?;
-    let plugin = host.load(&wasm, &grants, Metering::Fuel).map_err(refuse)?;
+    let loaded = host.load_package(&wasm, carried.package(), &grants);
+    let plugin = loaded.map_err(refuse)?;
     let tenant = host
         .add_tenant("cli", Quotas::default())
         .map_err(|error| Failed::new(Exit::Host, error))?;

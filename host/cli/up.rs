@@ -71,7 +71,9 @@ const WAITING: usize = 1_000;
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     log::start(args.verbose)?;
     let deployment = Deployment::read(&args.file).map_err(|problems| check::refused(&problems))?;
-    let host = Arc::new(start::host(|| deployment.host())?);
+    let host = Arc::new(start::host_compiling(deployment.compiler_limits(), || {
+        deployment.host()
+    })?);
     let registry = start::registry(&host, args.offline || deployment.is_offline())?;
     let server = Arc::new(Server::new(args.file.clone(), Arc::clone(&host), registry));
     let changes = server.apply_here(&deployment);

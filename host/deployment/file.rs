@@ -1,16 +1,17 @@
 //! The tables of `soma.toml`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::no_name;
 use crate::{
+    neuron::CompilerLimits,
     package::{
         BindingAccess, Digest, Document, Emission, FileAccess, HttpRule, Policy, Problem,
-        Randomness, Size, Time, Wishes, is_name, schema_of,
+        Randomness, Size, Span, Time, Wishes, is_name, schema_of,
     },
     tenant,
 };
@@ -55,6 +56,12 @@ pub(super) struct HostTable {
     pub(super) instances: Option<u32>,
     /// Threads that run guests.
     pub(super) workers: Option<usize>,
+    /// Most memory of the process that compiles a component.
+    pub(super) compile_memory: Option<Size>,
+    /// Most CPU time of that process, in whole seconds.
+    pub(super) compile_cpu: Option<Span>,
+    /// Most time until that process has ended.
+    pub(super) compile_timeout: Option<Span>,
 }
 
 /// One tenant.
@@ -174,12 +181,24 @@ pub(super) struct Grants {
     /// Use folders, by the name that the neuron has for them.
     pub(super) files: BTreeMap<String, Folder>,
     /// See environment variables with these values.
-    pub(super) environment: BTreeMap<String, String>,
+    pub(super) environment: Variables,
     /// See these variables of the host's own environment.
     pub(super) pass_environment: Vec<String>,
     /// Make requests over HTTP, for example
     /// `GET,POST=https://api.example.org:8443`.
     pub(super) http: Vec<HttpRule>,
+}
+
+/// Environment variables and their values.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct Variables(pub(super) BTreeMap<String, String>);
+
+impl fmt::Debug for Variables {
+    /// The names only: the values are often secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// A folder that a neuron may use.
@@ -258,6 +277,20 @@ impl Neuron {
     /// The pinned digest.
     pub(super) fn digest(&self) -> Option<Result<Digest, crate::package::InvalidDigest>> {
         self.digest.as_ref().map(|text| text.parse())
+    }
+}
+
+impl HostTable {
+    pub(super) fn compiler_limits(&self) -> CompilerLimits {
+        let default = CompilerLimits::default();
+        let memory = self.compile_memory.as_ref().map(|size| size.bytes as u64);
+        let duration = |span: &Option<Span>| span.as_ref().map(|span| span.duration);
+        CompilerLimits {
+            memory_bytes: memory.unwrap_or(default.memory_bytes),
+            cpu: duration(&self.compile_cpu).unwrap_or(default.cpu),
+            wall: duration(&self.compile_timeout).unwrap_or(default.wall),
+            ..default
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use ed25519_dalek::VerifyingKey;
 use self::{file::File, neuron::Ready, source::Sources};
 use crate::{
     Host, HostBuilder,
+    neuron::CompilerLimits,
     package::{Document, Problem, Problems, Trust, is_name, read_public_key},
     registry::Registry,
 };
@@ -138,6 +139,12 @@ impl Deployment {
             builder = builder.workers(workers);
         }
         builder
+    }
+
+    /// What the compilation of one component may use, for a host that compiles
+    /// in a process of its own.
+    pub fn compiler_limits(&self) -> CompilerLimits {
+        self.file.host.compiler_limits()
     }
 
     /// Whether the network is never to be touched.

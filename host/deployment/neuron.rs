@@ -6,16 +6,17 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Summary,
     file::{self, Bind, EngramKind},
-    grants::{self, Mismatch, Resolved},
+    grants::{self, Remark},
     source::Sources,
 };
 use crate::{
     Host,
     engram::Engram,
-    neuron::{Grants, Limits, LoadError, Metering, Plugin},
+    neuron::{CompileError, Grants, Limits, LoadError, Plugin},
     orchestration::{Access, Neuron},
     package::{
-        BindingAccess, Digest, Document, Manifest, Package, Policy, Problem, SignatureError, Trust,
+        BindingAccess, Digest, Document, Extent, Manifest, Package, Policy, Problem,
+        SignatureError, Trust,
     },
     signal::SignalType,
 };
@@ -63,10 +64,10 @@ impl Asked<'_> {
         self.document.problem(&[&start, keys].concat(), message)
     }
 
-    fn mismatch(&self, mismatch: Mismatch) -> Problem {
-        let keys: Vec<_> = mismatch.keys.iter().map(String::as_str).collect();
-        let problem = self.problem(&keys, mismatch.message);
-        match mismatch.help {
+    fn remark(&self, remark: Remark) -> Problem {
+        let keys: Vec<_> = remark.keys.iter().map(String::as_str).collect();
+        let problem = self.problem(&keys, remark.message);
+        match remark.help {
             Some(help) => problem.help(help),
             None => problem,
         }
@@ -74,6 +75,9 @@ impl Asked<'_> {
 
     /// Fetches, checks, compiles and links the component. Where it is what
     /// `known` is made of, with the same grants, that is taken.
+    ///
+    /// # Errors
+    /// Everything that is wrong, once it is a component that can be read.
     pub(super) fn ready(
         &self,
         host: &Host,
@@ -82,98 +86,170 @@ impl Asked<'_> {
         known: Option<&Arc<Ready>>,
     ) -> Result<Arc<Ready>, Vec<Problem>> {
         let pinned = self.table.digest().and_then(Result::ok);
-        let wasm = sources
-            .fetch(&self.table.source, pinned)
-            .map_err(|words| vec![self.problem(&["source"], words)])?;
-        let package =
-            Package::read(&wasm).map_err(|error| vec![self.problem(&["source"], error)])?;
+        let fetched = sources.fetch(&self.table.source, pinned);
+        let wasm = fetched.map_err(|words| vec![self.problem(&["source"], words)])?;
+        let package = Package::read_pinned(&wasm, pinned)
+            .map_err(|error| vec![self.problem(&["source"], error)])?;
+        let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
+        let vouched = self.signatures(trust, &package, &mut wrong, &mut warnings);
         let unasked = package.unasked();
-        let mut wrong: Vec<_> = unasked
-            .iter()
-            .map(|unasked| self.problem(&["source"], unasked))
-            .collect();
-        let mut warnings = Vec::new();
-        let signed_by = match trust.check(&package) {
-            Ok(keys) => keys,
-            Err(error) => {
-                let problem = self.problem(&["source"], &error);
-                // A file that was changed is worse than one that nobody signed.
-                match (trust.policy, &error) {
-                    (Policy::Require, _) | (_, SignatureError::Bad(_)) => wrong.push(problem),
-                    _ => warnings.push(problem),
-                }
-                Vec::new()
-            }
-        };
+        wrong.extend(unasked.iter().map(|one| self.problem(&["source"], one)));
         let manifest = package.manifest.as_ref();
         let resolved = grants::resolve(manifest, &self.table.grants, &self.table());
-        let Resolved {
-            missing, unasked, ..
-        } = &resolved;
-        wrong.extend(missing.iter().map(|one| self.mismatch(one.clone())));
-        warnings.extend(unasked.iter().map(|one| self.mismatch(one.clone())));
+        let (grants, unset) = resolved.grants(&self.table.grants, self.document.folder());
+        let (emits, lines) = (resolved.emits(), resolved.lines());
+        let missing = resolved.missing.into_iter().chain(unset);
+        wrong.extend(missing.map(|remark| self.remark(remark)));
+        let surplus = resolved.surplus.into_iter();
+        warnings.extend(surplus.map(|remark| self.remark(remark)));
         let bind = self.bindings(manifest, &mut wrong, &mut warnings);
         let limits = self.limits(manifest, &mut warnings);
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
-        let grants = resolved
-            .grants(&self.table.grants, self.document.folder())
-            .map_err(|mismatch| vec![self.mismatch(mismatch)])?;
+        let known = known.filter(|known| known.runs(&package.digest, &grants));
         let plugin = match known {
-            Some(known) if known.runs(&package.digest, &grants) => Arc::clone(&known.plugin),
-            _ => self.load(host, &wasm, &package, &grants)?,
+            Some(known) => Some(Arc::clone(&known.plugin)),
+            None => {
+                wrong.extend(grants.unusable().iter().map(|one| self.misfit(one)));
+                match vouched {
+                    Some(_) => self.load(host, &wasm, &package, &grants, &mut wrong),
+                    None => self.look(&wasm, &package, &grants, &mut wrong),
+                }
+            }
         };
-        Ok(Arc::new(Ready {
-            tenant: self.tenant.to_owned(),
-            id: self.id.to_owned(),
-            warnings,
-            signed_by,
-            lines: resolved.lines(),
-            emits: resolved.emits(),
-            grants,
-            limits,
-            bind,
-            kind: self.table.kind.clone(),
-            capabilities: self.table.capabilities.clone(),
-            catch_all: self.table.catch_all,
-            package,
-            plugin,
-        }))
+        match plugin {
+            Some(plugin) if wrong.is_empty() => Ok(Arc::new(Ready {
+                tenant: self.tenant.to_owned(),
+                id: self.id.to_owned(),
+                warnings,
+                signed_by: vouched.unwrap_or_default(),
+                lines,
+                emits,
+                grants,
+                limits,
+                bind,
+                kind: self.table.kind.clone(),
+                capabilities: self.table.capabilities.clone(),
+                catch_all: self.table.catch_all,
+                package,
+                plugin,
+            })),
+            _ => Err(wrong),
+        }
     }
 
+    /// The trusted keys that signed the component; none where the policy
+    /// refuses it.
+    fn signatures(
+        &self,
+        trust: &Trust,
+        package: &Package,
+        wrong: &mut Vec<Problem>,
+        warnings: &mut Vec<Problem>,
+    ) -> Option<Vec<String>> {
+        let error = match trust.check(package) {
+            Ok(keys) => return Some(keys),
+            Err(error) => error,
+        };
+        let problem = self.problem(&["source"], &error);
+        // A file that was changed is worse than one that nobody signed.
+        match (trust.policy, &error) {
+            (Policy::Require, _) | (_, SignatureError::Bad(_)) => {
+                wrong.push(problem);
+                None
+            }
+            _ => {
+                warnings.push(problem);
+                Some(Vec::new())
+            }
+        }
+    }
+
+    /// Compiles the component whatever is wrong with its grants, to tell what
+    /// is wrong with its code too; links it to its grants if nothing is.
     fn load(
         &self,
         host: &Host,
         wasm: &[u8],
         package: &Package,
         grants: &Grants,
-    ) -> Result<Arc<Plugin>, Vec<Problem>> {
-        let misfits = Plugin::misfits(package, grants);
-        if !misfits.is_empty() {
-            return Err(misfits
-                .into_iter()
-                .map(|misfit| self.misfit(misfit))
-                .collect());
+        wrong: &mut Vec<Problem>,
+    ) -> Option<Arc<Plugin>> {
+        let misfits = Self::misfits(package, grants);
+        let fits = misfits.is_empty();
+        wrong.extend(misfits.iter().map(|misfit| self.misfit(misfit)));
+        let compiled = host.compile(wasm, package.digest);
+        let linked = compiled.and_then(|compiled| match (wrong.is_empty(), fits) {
+            (true, _) => host.link(&compiled, grants).map(Some),
+            (false, true) => host.link(&compiled, &Grants::offered()).map(|_| None),
+            (false, false) => Ok(None),
+        });
+        linked.unwrap_or_else(|error| {
+            wrong.push(self.misfit(&error));
+            None
+        })
+    }
+
+    /// As [`Asked::load`], of a component that nobody vouches for: it does not
+    /// reach the compiler.
+    fn look(
+        &self,
+        wasm: &[u8],
+        package: &Package,
+        grants: &Grants,
+        wrong: &mut Vec<Problem>,
+    ) -> Option<Arc<Plugin>> {
+        let misfits = Self::misfits(package, grants).into_iter();
+        let structure = Extent::of(wasm, &Extent::MOST).err();
+        let all = misfits.chain(structure.map(LoadError::from));
+        wrong.extend(all.map(|misfit| self.misfit(&misfit)));
+        None
+    }
+
+    /// What its imports and exports lack by their names. A manifest's requests
+    /// were compared with the grants already; without one, a single grant may
+    /// stand for the many imports of WASI.
+    fn misfits(package: &Package, grants: &Grants) -> Vec<LoadError> {
+        if package.manifest.is_some() {
+            return Plugin::misfits(package, &Grants::offered());
         }
-        let loaded = host.load(wasm, grants, Metering::Fuel);
-        loaded.map_err(|error| vec![self.misfit(error)])
+        let mut told = Vec::new();
+        let mut misfits = Plugin::misfits(package, grants);
+        misfits.retain(|misfit| match misfit {
+            LoadError::WasiNotGranted(_) | LoadError::HttpNotGranted(_) => {
+                let kind = std::mem::discriminant(misfit);
+                let is_first = !told.contains(&kind);
+                told.push(kind);
+                is_first
+            }
+            _ => true,
+        });
+        misfits
     }
 
     /// Why the component cannot be run, with the line that would mend it.
-    fn misfit(&self, error: LoadError) -> Problem {
-        let line = match &error {
+    fn misfit(&self, error: &LoadError) -> Problem {
+        let grant = |line: &str| format!("to grant it, write:\n[{}.grants]\n{line}", self.table());
+        let allow = |line: &str| format!("to allow more, write:\n[host]\n{line}");
+        let help = match error {
             LoadError::NotGranted { interface, .. } => match interface.name() {
-                "clock" => "clock = \"wall\"".to_owned(),
-                "random" => "random = \"system\"".to_owned(),
-                "synapse" => "synapse = [\"PLAN\"]".to_owned(),
-                other => format!("{other} = true"),
+                "clock" => grant("clock = \"wall\""),
+                "random" => grant("random = \"system\""),
+                "synapse" => grant("synapse = [\"PLAN\"]"),
+                other => grant(&format!("{other} = true")),
             },
-            LoadError::WasiNotGranted(_) => "wasi = true".to_owned(),
-            LoadError::HttpNotGranted(_) => "http = [\"GET=https://api.example.org\"]".to_owned(),
+            LoadError::WasiNotGranted(_) => grant("wasi = true"),
+            LoadError::HttpNotGranted(_) => grant("http = [\"GET=https://api.example.org\"]"),
+            LoadError::Compile(CompileError::Memory { .. }) => allow("compile-memory = \"4GiB\""),
+            LoadError::Compile(CompileError::Cpu { .. }) => allow("compile-cpu = \"600s\""),
+            LoadError::Compile(CompileError::Wall { .. }) => allow("compile-timeout = \"1h\""),
+            LoadError::Folder { guest, .. } => {
+                let keys = ["grants", "files", guest.trim_start_matches('/')];
+                return self.problem(&keys, error);
+            }
+            LoadError::Variable(name) => {
+                return self.problem(&["grants", "environment", name], error);
+            }
             _ => return self.problem(&["source"], error),
         };
-        let help = format!("to grant it, write:\n[{}.grants]\n{line}", self.table());
         self.problem(&["source"], error).help(help)
     }
 

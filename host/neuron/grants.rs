@@ -6,11 +6,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::PathBuf,
     str::FromStr,
 };
 
-use crate::package::{FileAccess, HttpRule, Randomness, Requests, Time};
+use crate::package::{Emission, FileAccess, HttpRule, Randomness, Requests, Time};
 
 /// An interface of the contract that a neuron may import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,6 +122,54 @@ impl Grants {
             .with_randomness(requests.random.unwrap_or(Randomness::Seeded))
     }
 
+    /// As a manifest would ask for all of it, engrams aside. A neuron that may
+    /// see time or draw randomness at all may ask for either kind: which one it
+    /// gets is the operator's choice.
+    pub fn requests(&self) -> Requests {
+        let has = |interface| self.has(interface);
+        let wasi = self.wasi.clone().unwrap_or_default();
+        // Other paths than a manifest can name stay whole.
+        let folders = wasi.folders.into_iter().map(|folder| {
+            let name = folder.guest.strip_prefix('/');
+            (name.unwrap_or(&folder.guest).to_owned(), folder.access)
+        });
+        Requests {
+            orchestration: has(Interface::Orchestration),
+            synapse: if has(Interface::Synapse) {
+                Emission::ALL.into()
+            } else {
+                Vec::new()
+            },
+            clock: has(Interface::Clock).then_some(Time::Wall),
+            random: has(Interface::Random).then_some(Randomness::System),
+            log: has(Interface::Log),
+            wasi: self.wasi.is_some(),
+            files: folders.collect(),
+            environment: wasi.environment.into_keys().collect(),
+            http: wasi.http,
+        }
+    }
+
+    /// What a neuron gets that asks so: what is granted here and asked for,
+    /// both. Of a folder the lesser access, of requests over HTTP the rules
+    /// that are asked for. Time and randomness are the host's only for a neuron
+    /// that asks for these.
+    #[must_use]
+    pub fn narrowed(&self, asked: &Requests) -> Self {
+        let mut narrow = Self::asked(asked);
+        narrow.interfaces.retain(|interface| self.has(*interface));
+        if self.time == Time::Virtual {
+            narrow.time = Time::Virtual;
+        }
+        if self.randomness == Randomness::Seeded {
+            narrow.randomness = Randomness::Seeded;
+        }
+        if asked.needs_wasi() {
+            narrow.wasi = self.wasi.as_ref().map(|wasi| wasi.narrowed(asked));
+        }
+        narrow
+    }
+
     /// Adds a grant.
     #[must_use]
     pub fn with(mut self, interface: Interface) -> Self {
@@ -194,7 +243,7 @@ impl Default for Grants {
 /// here, and nothing grants arguments, standard input, sockets or name look-up.
 /// Clock and randomness are those of [`Grants`]; standard output and error go
 /// line by line to the trace's log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Wasi {
     /// Folders, opened when the component is loaded.
     pub folders: Vec<Folder>,
@@ -202,6 +251,40 @@ pub struct Wasi {
     pub environment: BTreeMap<String, String>,
     /// Outbound requests that it may make. With none `wasi:http` is not linked.
     pub http: Vec<HttpRule>,
+}
+
+impl Wasi {
+    fn narrowed(&self, asked: &Requests) -> Self {
+        let folders = self.folders.iter().filter_map(|folder| {
+            let access = asked.files.get(folder.guest.strip_prefix('/')?)?;
+            Some(Folder {
+                access: folder.access.min(*access),
+                ..folder.clone()
+            })
+        });
+        let variables = self.environment.iter();
+        let variables = variables.filter(|(name, _)| asked.environment.contains(name));
+        let rules = asked.http.iter();
+        let rules = rules.filter(|rule| self.http.iter().any(|grant| grant.covers(rule)));
+        Self {
+            folders: folders.collect(),
+            environment: variables
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            http: rules.cloned().collect(),
+        }
+    }
+}
+
+impl fmt::Debug for Wasi {
+    /// Of variables the names only: their values are often secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wasi")
+            .field("folders", &self.folders)
+            .field("environment", &self.environment.keys())
+            .field("http", &self.http)
+            .finish()
+    }
 }
 
 /// A folder that a neuron may use. What it writes is outside the saga journal:
@@ -214,4 +297,109 @@ pub struct Folder {
     pub guest: String,
     /// What the neuron may do in it.
     pub access: FileAccess,
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn requests(text: &str) -> Requests {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn folder(guest: &str, access: FileAccess) -> Folder {
+        Folder {
+            host: "host".into(),
+            guest: guest.to_owned(),
+            access,
+        }
+    }
+
+    fn granted() -> Grants {
+        Grants::default()
+            .with(Interface::Orchestration)
+            .with_wasi(Wasi {
+                folders: vec![
+                    folder("/data", FileAccess::ReadWrite),
+                    folder("/out", FileAccess::Read),
+                    folder("/other/place", FileAccess::Read),
+                ],
+                environment: [("LEVEL", "3"), ("TOKEN", "a secret")]
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into(),
+                http: vec![
+                    "GET,POST=https://a".parse().unwrap(),
+                    "https://b".parse().unwrap(),
+                ],
+            })
+    }
+
+    #[test]
+    fn what_is_granted_is_told_as_a_manifest_would_ask_for_it() {
+        let expected = r#"{
+            "orchestration": true,
+            "synapse": ["PLAN", "MEMORY_APPEND", "ESCALATION", "CONSENSUS", "CONTEXT_SYNC",
+                "CRITIQUE", "AUDIT"],
+            "clock": "wall", "random": "system", "log": true, "wasi": true,
+            "files": {"data": "read-write", "out": "read", "other/place": "read"},
+            "environment": ["LEVEL", "TOKEN"],
+            "http": ["GET,POST=https://a", "GET=https://b"]
+        }"#;
+        assert_eq!(granted().requests(), requests(expected));
+        assert_eq!(Grants::none().requests(), Requests::default());
+    }
+
+    #[test]
+    fn a_neuron_gets_what_is_granted_and_asked_for_both() {
+        let asked = requests(
+            r#"{
+                "orchestration": true, "clock": "virtual", "random": "system",
+                "files": {"data": "read", "out": "read-write", "none": "read"},
+                "environment": ["LEVEL", "NONE"],
+                "http": ["GET=https://a", "GET=https://c"]
+            }"#,
+        );
+        let expected = Grants::none()
+            .with(Interface::Engram)
+            .with(Interface::Orchestration)
+            .with(Interface::Clock)
+            .with(Interface::Random)
+            .with_time(Time::Virtual)
+            .with_wasi(Wasi {
+                folders: vec![
+                    folder("/data", FileAccess::Read),
+                    folder("/out", FileAccess::Read),
+                ],
+                environment: [("LEVEL".to_owned(), "3".to_owned())].into(),
+                http: vec!["https://a".parse().unwrap()],
+            });
+        assert_eq!(granted().narrowed(&asked), expected);
+        // What is not granted is not got by asking.
+        let none = Grants::none().with_time(Time::Virtual);
+        assert_eq!(Grants::none().narrowed(&asked), none);
+    }
+
+    #[test]
+    fn an_operator_chooses_another_time_and_randomness_than_those_that_are_asked_for() {
+        let asked = requests(r#"{"clock": "wall", "random": "system"}"#);
+        let granted = Grants::default()
+            .with_time(Time::Virtual)
+            .with_randomness(Randomness::Seeded);
+        let narrow = granted.narrowed(&asked);
+        assert_eq!(
+            (narrow.time(), narrow.randomness()),
+            (Time::Virtual, Randomness::Seeded)
+        );
+    }
+
+    #[test]
+    fn a_neuron_that_asks_for_nothing_gets_nothing_but_its_bindings() {
+        let none = Grants::none()
+            .with(Interface::Engram)
+            .with_time(Time::Virtual)
+            .with_randomness(Randomness::Seeded);
+        assert_eq!(granted().narrowed(&Requests::default()), none);
+    }
 }

@@ -4,7 +4,6 @@
 //! route: what a guest reaches through its imports lies behind the traits of
 //! [`environment`].
 
-mod asked;
 mod baseline;
 mod cache;
 mod compiler;
@@ -34,7 +33,6 @@ use wasmtime::{Engine, component::Component};
 
 pub(crate) use self::compiler::{INVALID, METERING, ServiceError, VERB, serve};
 pub use self::{
-    asked::Grant,
     baseline::Baseline,
     compiler::{CompileError, Compiler, CompilerLimits},
     control::TaskControl,
@@ -147,6 +145,14 @@ impl Machine {
     }
 }
 
+/// A component that was checked and compiled, and is not linked yet.
+pub(crate) struct Compiled {
+    component: Component,
+    digest: Digest,
+    size: u64,
+    metering: Metering,
+}
+
 /// One of the sandbox's instance slots, given back when dropped.
 struct Slot<'a>(&'a AtomicU32);
 
@@ -214,20 +220,45 @@ impl Sandbox {
         metering: Metering,
     ) -> Result<Arc<Plugin>, LoadError> {
         Plugin::check_form(wasm)?;
-        let digest = Digest::of(wasm);
+        let compiled = self.compile(wasm, Digest::of(wasm), metering)?;
+        self.link(&compiled, grants)
+    }
+
+    /// Checks and compiles a component, or takes its code from the cache.
+    /// `digest` is that of these bytes.
+    ///
+    /// # Errors
+    /// What is wrong with its structure or its code.
+    pub(crate) fn compile(
+        &self,
+        wasm: &[u8],
+        digest: Digest,
+        metering: Metering,
+    ) -> Result<Compiled, LoadError> {
         let machine = self.machine_for(metering)?;
         let component = match self.kept(machine, &digest) {
             Some(component) => component,
-            None => self.compile(machine, metering, &digest, wasm)?,
+            None => self.compile_anew(machine, metering, &digest, wasm)?,
         };
-        Plugin::link(
-            &machine.engine,
-            &component,
+        Ok(Compiled {
+            component,
             digest,
-            wasm.len() as u64,
-            grants,
+            size: wasm.len() as u64,
             metering,
-        )
+        })
+    }
+
+    /// Links a compiled component to what it is granted and nothing else.
+    ///
+    /// # Errors
+    /// What its imports and exports lack, or what of the grants cannot be had.
+    pub(crate) fn link(
+        &self,
+        compiled: &Compiled,
+        grants: &Grants,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let machine = self.machine_for(compiled.metering)?;
+        Plugin::link(&machine.engine, compiled, grants)
     }
 
     /// The component's code from the cache: it was checked before it was put
@@ -237,7 +268,7 @@ impl Sandbox {
         cache.read(&machine.engine, digest, &machine.settings)
     }
 
-    fn compile(
+    fn compile_anew(
         &self,
         machine: &Machine,
         metering: Metering,

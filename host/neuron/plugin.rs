@@ -5,12 +5,12 @@ use std::{fmt, io::Read, path::Path, sync::Arc};
 
 use wasmtime::{
     Engine,
-    component::{Component, HasSelf, InstancePre, Linker, types::ComponentItem},
+    component::{HasSelf, InstancePre, Linker, types::ComponentItem},
     error::Context as _,
 };
 
 use super::{
-    SandboxError,
+    Compiled, SandboxError,
     compiler::CompileError,
     contract::{self, OrchestratorPre},
     engine::Metering,
@@ -246,12 +246,10 @@ impl Plugin {
     /// it is granted and nothing else.
     pub(super) fn link(
         engine: &Engine,
-        component: &Component,
-        digest: Digest,
-        size: u64,
+        compiled: &Compiled,
         grants: &Grants,
-        metering: Metering,
     ) -> Result<Arc<Self>, LoadError> {
+        let component = &compiled.component;
         let ty = component.component_type();
         let mut imports = Vec::new();
         for (name, _) in ty.imports(engine) {
@@ -264,16 +262,34 @@ impl Plugin {
             .and_then(|pre| check_handler(&pre, handler).map(|()| pre))
             .and_then(OrchestratorPre::new)
             .map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
+        let mut unusable = Vec::new();
+        let wasi = grants.wasi();
+        let wasi = wasi.map(|wasi| wasi::Prepared::new(wasi, &mut unusable));
+        if let Some(error) = unusable.into_iter().next() {
+            return Err(error);
+        }
         Ok(Arc::new(Self {
             pre,
-            metering,
-            digest,
+            metering: compiled.metering,
+            digest: compiled.digest,
             imports,
-            size,
+            size: compiled.size,
             time: grants.time(),
             randomness: grants.randomness(),
-            wasi: grants.wasi().map(wasi::Prepared::new).transpose()?,
+            wasi,
         }))
+    }
+}
+
+impl Grants {
+    /// Everything of it that cannot be had: folders that cannot be opened, and
+    /// variables that no environment can hold.
+    pub fn unusable(&self) -> Vec<LoadError> {
+        let mut unusable = Vec::new();
+        if let Some(wasi) = self.wasi() {
+            drop(wasi::Prepared::new(wasi, &mut unusable));
+        }
+        unusable
     }
 }
 

@@ -343,10 +343,8 @@ impl Index {
         }
     }
 
-    fn remove(&mut self, id: &str) -> bool {
-        if self.by_id.remove(id).is_none() {
-            return false;
-        }
+    fn remove(&mut self, id: &str) -> Option<Arc<Neuron>> {
+        let neuron = self.by_id.remove(id)?;
         for groups in [&mut self.by_kind, &mut self.by_capability] {
             groups.retain(|_, group| {
                 group.remove(id);
@@ -354,7 +352,7 @@ impl Index {
             });
         }
         self.catch_all.remove(id);
-        true
+        Some(neuron)
     }
 
     fn with_capabilities(&self, required: &[Arc<str>]) -> Option<&Arc<Neuron>> {
@@ -374,15 +372,32 @@ impl Registry {
     /// ones finish as they began.
     pub(super) fn register(&self, neuron: Neuron) -> Arc<Neuron> {
         let neuron = Arc::new(neuron);
-        let mut index = self.0.write();
-        index.remove(&neuron.id);
-        index.add(&neuron);
+        self.change(std::slice::from_ref(&neuron), &[]);
         neuron
     }
 
     /// Takes a neuron away; running tasks finish.
     pub(super) fn deregister(&self, id: &str) -> bool {
-        self.0.write().remove(id)
+        self.change(&[], &[id])
+    }
+
+    /// Takes neurons away and adds others, in one step: whoever looks for one
+    /// meanwhile finds what was or what will be. Whether all that were to go
+    /// were there.
+    pub(super) fn change(&self, come: &[Arc<Neuron>], go: &[&str]) -> bool {
+        let mut index = self.0.write();
+        let gone = go.iter().map(|id| index.remove(id));
+        let gone: Vec<_> = gone.collect();
+        let replaced = come.iter().map(|neuron| {
+            let replaced = index.remove(&neuron.id);
+            index.add(neuron);
+            replaced
+        });
+        let replaced: Vec<_> = replaced.collect();
+        drop(index);
+        // Without the lock: their engrams may be anybody's code.
+        drop(replaced);
+        gone.iter().all(Option::is_some)
     }
 
     /// Takes all neurons away; running tasks finish.

@@ -88,6 +88,14 @@ impl TenantHandle {
         self.state.registry.deregister(id)
     }
 
+    /// Takes neurons away and registers others, in one step: each task finds
+    /// all of them as they were, or all as they are then. One of the same id is
+    /// replaced, as by [`TenantHandle::register`].
+    pub fn change(&self, come: impl IntoIterator<Item = Neuron>, go: &[&str]) {
+        let come: Vec<_> = come.into_iter().map(Arc::new).collect();
+        self.state.registry.change(&come, go);
+    }
+
     /// Ids of the registered neurons, sorted.
     pub fn neurons(&self) -> Vec<Arc<str>> {
         self.state.registry.ids()

@@ -19,6 +19,16 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// Digests of the first `end` bytes and of all of them, at the price of the
+    /// latter.
+    pub(super) fn of_start_and_whole(bytes: &[u8], end: usize) -> (Self, Self) {
+        let (start, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
+        let mut hash = Sha256::new_with_prefix(start);
+        let of_start = Self::finished(hash.clone());
+        hash.update(rest);
+        (of_start, Self::finished(hash))
+    }
+
     /// Digest of what was hashed so far.
     pub(crate) fn finished(hash: Sha256) -> Self {
         Self(hash.finalize().into())
@@ -85,6 +95,14 @@ mod tests {
         let digest = Digest::of(b"abc");
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         assert!(digest.hex().starts_with("ba7816bf"));
+    }
+
+    #[test]
+    fn the_digests_of_a_start_and_of_the_whole_are_those_of_each_alone() {
+        let expected = (Digest::of(b"ab"), Digest::of(b"abc"));
+        assert_eq!(Digest::of_start_and_whole(b"abc", 2), expected);
+        let whole = Digest::of(b"abc");
+        assert_eq!(Digest::of_start_and_whole(b"abc", 3), (whole, whole));
     }
 
     #[test]

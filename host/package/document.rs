@@ -128,7 +128,7 @@ impl Format {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Document {
     path: PathBuf,
     format: Format,
@@ -136,6 +136,15 @@ pub struct Document {
     value: Value,
     /// By JSON pointer.
     spans: BTreeMap<String, Spans>,
+}
+
+impl fmt::Debug for Document {
+    /// Which file it is, not what stands in it: that may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Document {

@@ -107,6 +107,26 @@ impl FileAccess {
     }
 }
 
+impl Time {
+    /// `wall` or `virtual`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wall => "wall",
+            Self::Virtual => "virtual",
+        }
+    }
+}
+
+impl Randomness {
+    /// `system` or `seeded`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Seeded => "seeded",
+        }
+    }
+}
+
 impl Language {
     /// All of them.
     pub const ALL: [Self; 5] = [
@@ -292,7 +312,12 @@ pub struct Requests {
 impl Requests {
     /// Whether anything in it needs WASI.
     pub fn needs_wasi(&self) -> bool {
-        self.wasi || !self.files.is_empty() || !self.environment.is_empty() || !self.http.is_empty()
+        self.wasi || self.reaches_through_wasi()
+    }
+
+    /// Whether there is anything that is reached through WASI.
+    pub(super) fn reaches_through_wasi(&self) -> bool {
+        !self.files.is_empty() || !self.environment.is_empty() || !self.http.is_empty()
     }
 }
 
@@ -316,6 +341,19 @@ pub enum Emission {
     Critique,
     /// AUDIT
     Audit,
+}
+
+impl Emission {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Plan,
+        Self::MemoryAppend,
+        Self::Escalation,
+        Self::Consensus,
+        Self::ContextSync,
+        Self::Critique,
+        Self::Audit,
+    ];
 }
 
 impl From<Emission> for SignalType {

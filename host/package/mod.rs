@@ -6,6 +6,7 @@
 
 mod digest;
 mod document;
+mod grant;
 mod http;
 mod interface;
 mod manifest;
@@ -20,6 +21,7 @@ mod structure;
 pub use self::{
     digest::{Digest, InvalidDigest},
     document::{Document, Place, Plain, Problem, Problems, schema_of},
+    grant::Grant,
     http::{HttpRule, HttpScheme, InvalidHttpRule},
     interface::{CONTRACT, CONTRACT_VERSION, ContractVersion, InterfaceName, Names},
     manifest::{

@@ -101,6 +101,14 @@ pub enum PackageError {
     /// See [`SignatureError`].
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// Another file than the one that is wanted.
+    #[error("it has the digest {found}, not the pinned {wanted}")]
+    Pinned {
+        /// Its digest.
+        found: Digest,
+        /// The one that it should have.
+        wanted: Digest,
+    },
 }
 
 impl Schemas {
@@ -190,6 +198,16 @@ fn sections(wasm: &[u8]) -> Result<Vec<Section<'_>>, PackageError> {
     Ok(sections)
 }
 
+/// The sections, and where the signed part ends.
+fn parts(wasm: &[u8]) -> Result<(Vec<Section<'_>>, usize), PackageError> {
+    let sections = sections(wasm)?;
+    let end = signature::end_of_signed(sections.iter().map(|section| {
+        let name = section.custom.map(|(name, _)| name);
+        (name, section.range.clone())
+    }))?;
+    Ok((sections, end))
+}
+
 impl Package {
     /// Reads what a component says of itself. Nothing of its code is looked at.
     ///
@@ -198,11 +216,25 @@ impl Package {
     /// signatures do not stand at its end. Whether a signature is good is asked
     /// of [`super::Trust`].
     pub fn read(wasm: &[u8]) -> Result<Self, PackageError> {
-        let sections = sections(wasm)?;
-        let end = signature::end_of_signed(sections.iter().map(|section| {
-            let name = section.custom.map(|(name, _)| name);
-            (name, section.range.clone())
-        }))?;
+        Self::read_pinned(wasm, None)
+    }
+
+    /// As [`Package::read`], of a file that must have the digest `pinned`. Of
+    /// another one nothing is read but where its sections begin and end.
+    ///
+    /// # Errors
+    /// As there; [`PackageError::Pinned`] before all others.
+    pub fn read_pinned(wasm: &[u8], pinned: Option<Digest>) -> Result<Self, PackageError> {
+        let parts = parts(wasm);
+        let end = parts.as_ref().map_or(wasm.len(), |(_, end)| *end);
+        let (signed, digest) = Digest::of_start_and_whole(wasm, end);
+        if let Some(wanted) = pinned.filter(|pinned| *pinned != digest) {
+            return Err(PackageError::Pinned {
+                found: digest,
+                wanted,
+            });
+        }
+        let (sections, _) = parts?;
         let customs = || sections.iter().filter_map(|section| section.custom);
         let signatures: Vec<_> = customs()
             .filter(|(name, _)| *name == signature::SECTION)
@@ -238,7 +270,7 @@ impl Package {
             return Err(PackageError::NotComponent(words.to_owned()));
         }
         Ok(Self {
-            digest: Digest::of(wasm),
+            digest,
             size_bytes: wasm.len(),
             manifest,
             schemas,
@@ -246,7 +278,7 @@ impl Package {
             names,
             metadata: customs().collect(),
             signatures,
-            signed: Digest::of(wasm.get(..end).unwrap_or(wasm)),
+            signed,
         })
     }
 }

@@ -27,17 +27,6 @@ const SEED_OF_IDS: u64 = 0x5eed;
 /// Most numbers of an embedding.
 const MAX_DIMENSION: u32 = 65_536;
 
-/// All signal types that can be granted.
-const EMISSIONS: [Emission; 7] = [
-    Emission::Plan,
-    Emission::MemoryAppend,
-    Emission::Escalation,
-    Emission::Consensus,
-    Emission::ContextSync,
-    Emission::Critique,
-    Emission::Audit,
-];
-
 /// What the neuron may import: what it asks for, as the case changes it.
 pub(super) fn grants(manifest: Option<&Manifest>, file: &CaseFile) -> Grants {
     let case = &file.case;
@@ -139,7 +128,7 @@ pub(super) fn build(
     };
     let bindings = builder.bindings(manifest);
     Problems::unless_any(builder.wrong, ())?;
-    let asked = manifest.map_or(&EMISSIONS[..], |manifest| &manifest.grants.synapse);
+    let asked = manifest.map_or(&Emission::ALL[..], |manifest| &manifest.grants.synapse);
     let emits = case.grants.emits.as_deref().unwrap_or(asked);
     let scene = Scene {
         neuron: Arc::clone(neuron),

@@ -2,9 +2,9 @@
 
 use std::{
     env, fs,
-    io::ErrorKind,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     sync::LazyLock,
 };
 
@@ -62,15 +62,32 @@ pub fn command() -> Command {
 
 /// Runs it to its end.
 pub fn end(command: &mut Command) -> Run {
-    let output = command.output().unwrap();
-    Run {
-        exit: output.status.code().expect("ended by itself"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Run::of(command.output().unwrap())
+}
+
+/// Runs it to its end, with this on its standard input.
+pub fn told(command: &mut Command, input: &str) -> Run {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    Run::of(child.wait_with_output().unwrap())
 }
 
 impl Run {
+    fn of(output: Output) -> Self {
+        Self {
+            exit: output.status.code().expect("ended by itself"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// Compares exit code and both streams; what differs from run to run is
     /// masked.
     pub fn is(&self, expected: &Expect) {

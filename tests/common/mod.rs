@@ -14,7 +14,9 @@
 
 pub mod command;
 pub mod gate;
+pub mod server;
 pub mod tap;
+pub mod wasm;
 
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 

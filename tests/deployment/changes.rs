@@ -1,5 +1,10 @@
 //! A deployment that changes while it runs.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
 use soma::orchestration::Pathway;
 
 use super::*;
@@ -187,4 +192,76 @@ fn what_an_engram_holds_outlives_a_change() {
     let memory: Arc<_> = tenant.tenant().engram("memory").unwrap();
     let kept = run(&host, async move { common::contents(&memory).await });
     assert_eq!(kept, [json!("kept")]);
+}
+
+/// A tenant of that name with these neurons, each the echo.
+fn echoes(tenant: &str, ids: &[&str]) -> String {
+    let mut text = format!("[tenants.{tenant}.engrams.notes]\nkind = \"memory\"\n");
+    for id in ids {
+        text += &format!(
+            "[tenants.{tenant}.neurons.{id}]\nsource = \"echo.wasm\"\ngrants.log = true\n"
+        );
+    }
+    text
+}
+
+#[test]
+fn a_tenants_neurons_change_in_one_step() {
+    const ONE: [&str; 3] = ["a1", "a2", "a3"];
+    const OTHER: [&str; 3] = ["b1", "b2", "b3"];
+    let site = Site::new("changes-one-step");
+    site.add("echo", "echo.wasm", ECHO)
+        .write(&echoes("acme", &ONE));
+    let host = builder().build().unwrap();
+    let mut running = Running::default();
+    site.apply(&host, &mut running).unwrap();
+    let tenant = host.tenant("acme").unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                let ids = tenant.neurons();
+                let ids: Vec<_> = ids.iter().map(|id| &**id).collect();
+                assert!(
+                    [ONE, OTHER].contains(&ids[..].try_into().unwrap()),
+                    "{ids:?}"
+                );
+            }
+        });
+        for ids in [OTHER, ONE].into_iter().cycle().take(40) {
+            let changes = site.write(&echoes("acme", &ids)).apply(&host, &mut running);
+            let changes = changes.unwrap();
+            assert_eq!((changes.added.len(), changes.removed.len()), (3, 3));
+        }
+        is_over.store(true, Ordering::Release);
+    });
+}
+
+#[test]
+fn a_new_tenant_is_found_only_with_its_engrams_and_neurons() {
+    let site = Site::new("changes-new-tenant");
+    site.add("echo", "echo.wasm", ECHO);
+    let host = builder().build().unwrap();
+    let mut running = Running::default();
+    let names: Vec<_> = (0..20).map(|number| format!("t{number}")).collect();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for name in &names {
+                let tenant = loop {
+                    match host.tenant(name) {
+                        Some(tenant) => break tenant,
+                        None => thread::yield_now(),
+                    }
+                };
+                assert_eq!(tenant.neurons().len(), 2, "{name}");
+                assert!(tenant.tenant().engram("notes").is_some(), "{name}");
+            }
+        });
+        for count in 1..=names.len() {
+            let tables = names[..count].iter();
+            let tables = tables.map(|name| echoes(name, &["one", "two"]));
+            site.write(&tables.collect::<String>());
+            site.apply(&host, &mut running).unwrap();
+        }
+    });
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use common::command::{command, end};
+use common::command::{command, end, told};
 
 /// A site with an echo and a puppet.
 fn site(name: &str) -> Site {
@@ -242,6 +242,38 @@ fn up_says_what_is_wrong_with_a_request_and_goes_on() {
         {"id":8,"error":"`trace 1` is no trace: an id must be a string that starts with `trc_`"}
         {"id":9,"error":"the request makes no sense: write a number and a unit, for example 500ms, 30s or 2m at line 1 column 64"}"#]].assert_eq(&all.join("\n"));
     assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn of_the_hosts_own_variables_a_neuron_sees_those_that_are_passed_and_asked_for() {
+    let site = Site::new("command-up-environment");
+    let manifest = "id = \"probe\"\nversion = \"1.0.0\"\n[grants]\nlog = true\nwasi = true\n\
+                    environment = [\"SOMA_TEST_LEVEL\"]\n";
+    site.add("wasi_probe", "probe.wasm", manifest).write(
+        r#"policy.signatures = "off"
+
+[tenants.acme.neurons.probe]
+source = "probe.wasm"
+
+[tenants.acme.neurons.probe.grants]
+log = true
+wasi = true
+pass-environment = ["SOMA_TEST_LEVEL", "SOMA_TEST_TOKEN", "SOMA_TEST_NOT_SET"]
+"#,
+    );
+    let mut up = command();
+    up.arg("up").arg(site.file());
+    up.env("SOMA_TEST_LEVEL", "3").env("SOMA_TEST_TOKEN", "t");
+    let task = json!({"tenant": "acme", "neuron": "probe", "input": {"do": ["environment"]}});
+    let run = told(&mut up, &task.to_string());
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    let said = &run.json()["payload"]["output"]["said"];
+    assert_eq!(*said, json!([[["SOMA_TEST_LEVEL", "3"]]]));
+    let warned = run.stderr.lines().map(|line| site.shown(line.trim()));
+    let warned: Vec<_> = warned.collect();
+    expect![[r#"
+        WARN soma::cli::up: soma.toml:9:40: tenants.acme.neurons.probe.grants.pass-environment.1: the component does not ask for the environment variable `SOMA_TEST_TOKEN`; this grant gives nothing
+        WARN soma::cli::up: soma.toml:9:59: tenants.acme.neurons.probe.grants.pass-environment.2: the component does not ask for the environment variable `SOMA_TEST_NOT_SET`; this grant gives nothing"#]].assert_eq(&warned.join("\n"));
 }
 
 #[test]

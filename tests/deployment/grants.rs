@@ -39,10 +39,10 @@ source = "puppet.wasm"
           to grant it, write:
           [tenants.acme.neurons.puppet.grants]
           orchestration = true
-        soma.toml:1:23: tenants.acme.neurons.puppet.grants.log: the component asks to write log lines, which is not granted
+        soma.toml:1:23: tenants.acme.neurons.puppet.grants.synapse: the component asks to publish PLAN, AUDIT, which is not granted
           to grant it, write:
           [tenants.acme.neurons.puppet.grants]
-          log = true
+          synapse = ["PLAN", "AUDIT"]
         soma.toml:1:23: tenants.acme.neurons.puppet.grants.clock: the component asks for the time (`wall`), which is not granted
           to grant it, write:
           [tenants.acme.neurons.puppet.grants]
@@ -51,10 +51,10 @@ source = "puppet.wasm"
           to grant it, write:
           [tenants.acme.neurons.puppet.grants]
           random = "system"
-        soma.toml:1:23: tenants.acme.neurons.puppet.grants.synapse: the component asks to publish PLAN, AUDIT, which is not granted
+        soma.toml:1:23: tenants.acme.neurons.puppet.grants.log: the component asks to write log lines, which is not granted
           to grant it, write:
           [tenants.acme.neurons.puppet.grants]
-          synapse = ["PLAN", "AUDIT"]
+          log = true
         soma.toml:1:23: tenants.acme.neurons.puppet.grants.files: the component asks for the folder `data` (read-write), which is not granted
           to grant it, write:
           [tenants.acme.neurons.puppet.grants]
@@ -159,7 +159,6 @@ fn the_lines_that_a_refusal_tells_to_add_are_all_that_is_missing() {
         environment API_BASE
         http GET,POST=https://api.example.org:443"#]]
     .assert_eq(&summary.grants.join("\n"));
-    let warnings: Vec<_> = checked.warnings.iter().map(ToString::to_string).collect();
     expect![[r#"
         soma.toml:4:23: tenants.acme.neurons.puppet.limits: the component wishes `memory = "268435456B"`, and gets the host's own limit
           to give it that, write:
@@ -169,7 +168,7 @@ fn the_lines_that_a_refusal_tells_to_add_are_all_that_is_missing() {
           to give it that, write:
           [tenants.acme.neurons.puppet.limits]
           timeout = "3600000ms"
-        soma.toml:5:10: tenants.acme.neurons.puppet.source: it is not signed"#]].assert_eq(&site.shown(&warnings.join("\n")));
+        soma.toml:5:10: tenants.acme.neurons.puppet.source: it is not signed"#]].assert_eq(&site.warned(&checked));
 }
 
 #[test]
@@ -189,47 +188,184 @@ synapse = ["PLAN"]
 clock = "wall"
 random = "system"
 log = true
+wasi = true
 files.data = { path = ".", access = "read" }
 environment = { API_BASE = "x" }
+pass-environment = ["HOME", "API_BASE"]
 http = ["https://api.example.org"]
 "#,
     );
     let checked = site.check().unwrap();
     assert_eq!(checked.neurons[0].grants, ["log"]);
-    let warnings: Vec<_> = checked.warnings.iter().map(ToString::to_string).collect();
     expect![[r#"
         soma.toml:5:10: tenants.acme.neurons.echo.source: it is not signed
         soma.toml:6:15: tenants.acme.neurons.echo.bind.memory: the component does not ask for this engram, and does not get it
-        soma.toml:9:17: tenants.acme.neurons.echo.grants.orchestration: the component does not ask for this, and does not get it
-        soma.toml:10:11: tenants.acme.neurons.echo.grants.synapse: the component does not ask for this, and does not get it
-        soma.toml:11:9: tenants.acme.neurons.echo.grants.clock: the component does not ask for this, and does not get it
-        soma.toml:12:10: tenants.acme.neurons.echo.grants.random: the component does not ask for this, and does not get it
-        soma.toml:14:14: tenants.acme.neurons.echo.grants.files.data: the component does not ask for this, and does not get it
-        soma.toml:15:28: tenants.acme.neurons.echo.grants.environment.API_BASE: the component does not ask for this, and does not get it
-        soma.toml:16:8: tenants.acme.neurons.echo.grants.http: the component does not ask for this, and does not get it"#]].assert_eq(&site.shown(&warnings.join("\n")));
+        soma.toml:9:17: tenants.acme.neurons.echo.grants.orchestration: the component does not ask to start and stop other neurons; this grant gives nothing
+        soma.toml:10:12: tenants.acme.neurons.echo.grants.synapse.0: the component does not ask to publish PLAN; this grant gives nothing
+        soma.toml:11:9: tenants.acme.neurons.echo.grants.clock: the component does not ask for the time (`wall`); this grant gives nothing
+        soma.toml:12:10: tenants.acme.neurons.echo.grants.random: the component does not ask for randomness (`system`); this grant gives nothing
+        soma.toml:14:8: tenants.acme.neurons.echo.grants.wasi: the component does not ask for WASI; this grant gives nothing
+        soma.toml:15:14: tenants.acme.neurons.echo.grants.files.data: the component does not ask for the folder `data` (read); this grant gives nothing
+        soma.toml:16:28: tenants.acme.neurons.echo.grants.environment.API_BASE: the component does not ask for the environment variable `API_BASE`; this grant gives nothing
+        soma.toml:17:21: tenants.acme.neurons.echo.grants.pass-environment.0: the component does not ask for the environment variable `HOME`; this grant gives nothing
+        soma.toml:17:29: tenants.acme.neurons.echo.grants.pass-environment.1: the component does not ask for the environment variable `API_BASE`; this grant gives nothing
+        soma.toml:18:9: tenants.acme.neurons.echo.grants.http.0: the component does not ask to make requests `GET=https://api.example.org:443`; this grant gives nothing"#]].assert_eq(&site.warned(&checked));
 }
 
 #[test]
-fn a_component_that_imports_more_than_it_says_is_refused() {
-    let site = Site::new("grants-forged");
-    // The puppet imports everything.
-    let modest = "id = \"puppet\"\nversion = \"1.0.0\"\n";
-    site.add("puppet", "puppet.wasm", modest).write(
-        r#"[tenants.acme.neurons.puppet]
-source = "puppet.wasm"
+fn what_is_granted_beside_what_is_asked_for_is_told_one_by_one() {
+    let site = Site::new("grants-beside");
+    let manifest = r#"
+id = "echo"
+version = "1.0.0"
 
-[tenants.acme.neurons.puppet.grants]
-orchestration = true
-clock = "wall"
+[grants]
+synapse = ["AUDIT"]
+log = true
+files = { data = "read" }
+environment = ["LEVEL", "SOMA_TEST_LEVEL"]
+http = ["GET=https://api.example.org"]
+"#;
+    site.add("echo", "echo.wasm", manifest).write(
+        r#"policy.signatures = "off"
+
+[tenants.acme.neurons.echo]
+source = "echo.wasm"
+
+[tenants.acme.neurons.echo.grants]
+synapse = ["PLAN", "AUDIT", "CRITIQUE"]
+log = true
+files.data = { path = ".", access = "read-write" }
+files.other = { path = ".", access = "read" }
+environment = { LEVEL = "3", TOKEN = "secret", SOMA_TEST_LEVEL = "4" }
+pass-environment = ["SOMA_TEST_TOKEN"]
+http = [
+    "GET,POST=https://api.example.org",
+    "GET=https://other.example.org",
+    "POST=https://api.example.org",
+]
 "#,
     );
+    let checked = site.check().unwrap();
+    expect![[r#"
+        log
+        wasi
+        publish AUDIT
+        folder data: read
+        environment LEVEL
+        environment SOMA_TEST_LEVEL
+        http GET=https://api.example.org:443"#]]
+    .assert_eq(&checked.neurons[0].grants.join("\n"));
+    expect![[r#"
+        soma.toml:7:12: tenants.acme.neurons.echo.grants.synapse.0: the component does not ask to publish PLAN; this grant gives nothing
+        soma.toml:7:29: tenants.acme.neurons.echo.grants.synapse.2: the component does not ask to publish CRITIQUE; this grant gives nothing
+        soma.toml:10:15: tenants.acme.neurons.echo.grants.files.other: the component does not ask for the folder `other` (read); this grant gives nothing
+        soma.toml:11:38: tenants.acme.neurons.echo.grants.environment.TOKEN: the component does not ask for the environment variable `TOKEN`; this grant gives nothing
+        soma.toml:12:21: tenants.acme.neurons.echo.grants.pass-environment.0: the component does not ask for the environment variable `SOMA_TEST_TOKEN`; this grant gives nothing
+        soma.toml:15:5: tenants.acme.neurons.echo.grants.http.1: the component does not ask to make requests `GET=https://other.example.org:443`; this grant gives nothing
+        soma.toml:16:5: tenants.acme.neurons.echo.grants.http.2: the component does not ask to make requests `POST=https://api.example.org:443`; this grant gives nothing"#]].assert_eq(&site.warned(&checked));
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_neuron_is_told_at_once() {
+    let site = Site::new("grants-all");
+    let manifest = r#"
+id = "bad"
+version = "1.0.0"
+
+[engrams.notes]
+access = "read"
+
+[grants]
+log = true
+files = { data = "read", out = "read-write" }
+environment = ["SOMA_NOT_SET"]
+"#;
+    let invalid = "(component (core module (func (result i32) (i64.const 0))))";
+    let locals = "i64 ".repeat(10_000);
+    let bomb = format!("(component (core module (func (local {locals}))))");
+    for (name, text) in [("invalid", invalid), ("bomb", &bomb)] {
+        let wasm = wat::parse_str(text).unwrap();
+        site.put(&format!("{name}.wasm"), &with_manifest(&wasm, manifest));
+    }
+    let table = |name: &str| {
+        format!(
+            "[tenants.acme.neurons.{name}]\nsource = \"{name}.wasm\"\n\
+             [tenants.acme.neurons.{name}.grants]\n\
+             files.data = {{ path = \"missing\", access = \"read\" }}\n\
+             pass-environment = [\"SOMA_NOT_SET\"]\n"
+        )
+    };
+    site.write(&["invalid", "bomb"].map(table).concat());
     site.told(&expect![[r#"
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/orchestration@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/engram@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/synapse@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/clock@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/log@0.1.0`, which its manifest does not ask for
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: it asks for more than it says: it imports `soma:neuron/random@0.1.0`, which its manifest does not ask for"#]]);
+        soma.toml:1:23: tenants.acme.neurons.invalid.bind: the component asks for an engram `notes` (read), which is not bound
+          to bind it, write:
+          [tenants.acme.neurons.invalid.bind]
+          notes = { engram = "notes", access = "read" }
+        soma.toml:2:10: tenants.acme.neurons.invalid.source: the component exports no `soma:neuron/handler@0.1.0`: it is no neuron
+        soma.toml:2:10: tenants.acme.neurons.invalid.source: the component is invalid: failed to compile: wasm[0]::function[0]: WebAssembly translation error: Invalid input WebAssembly code at offset 36: type mismatch: expected i32, found i64
+        soma.toml:3:31: tenants.acme.neurons.invalid.grants.log: the component asks to write log lines, which is not granted
+          to grant it, write:
+          [tenants.acme.neurons.invalid.grants]
+          log = true
+        soma.toml:4:1: tenants.acme.neurons.invalid.grants.files: the component asks for the folder `out` (read-write), which is not granted
+          to grant it, write:
+          [tenants.acme.neurons.invalid.grants]
+          files.out = { path = "a folder", access = "read-write" }
+        soma.toml:4:14: tenants.acme.neurons.invalid.grants.files.data: the folder missing cannot be granted as `/data`: No such file or directory (os error 2)
+        soma.toml:5:21: tenants.acme.neurons.invalid.grants.pass-environment.0: the host's own variable `SOMA_NOT_SET` is not set
+        soma.toml:6:23: tenants.acme.neurons.bomb.bind: the component asks for an engram `notes` (read), which is not bound
+          to bind it, write:
+          [tenants.acme.neurons.bomb.bind]
+          notes = { engram = "notes", access = "read" }
+        soma.toml:7:10: tenants.acme.neurons.bomb.source: the component exports no `soma:neuron/handler@0.1.0`: it is no neuron
+        soma.toml:7:10: tenants.acme.neurons.bomb.source: function 0 of core module 0 (at offset 0x20) has 10000 locals; at most 5000 are taken
+        soma.toml:8:28: tenants.acme.neurons.bomb.grants.log: the component asks to write log lines, which is not granted
+          to grant it, write:
+          [tenants.acme.neurons.bomb.grants]
+          log = true
+        soma.toml:9:1: tenants.acme.neurons.bomb.grants.files: the component asks for the folder `out` (read-write), which is not granted
+          to grant it, write:
+          [tenants.acme.neurons.bomb.grants]
+          files.out = { path = "a folder", access = "read-write" }
+        soma.toml:9:14: tenants.acme.neurons.bomb.grants.files.data: the folder missing cannot be granted as `/data`: No such file or directory (os error 2)
+        soma.toml:10:21: tenants.acme.neurons.bomb.grants.pass-environment.0: the host's own variable `SOMA_NOT_SET` is not set"#]]);
+}
+
+#[test]
+fn a_component_with_other_types_than_the_contract_is_told_beside_its_grants() {
+    let site = Site::new("grants-types");
+    let text = fs::read_to_string("tests/hostile/wrong_handler.wat").unwrap();
+    let wasm = wat::parse_str(text).unwrap();
+    site.put("wrong.wasm", &with_manifest(&wasm, ECHO))
+        .write("[tenants.acme.neurons.wrong]\nsource = \"wrong.wasm\"\n");
+    site.told(&expect![[r#"
+        soma.toml:1:23: tenants.acme.neurons.wrong.grants.log: the component asks to write log lines, which is not granted
+          to grant it, write:
+          [tenants.acme.neurons.wrong.grants]
+          log = true
+        soma.toml:2:10: tenants.acme.neurons.wrong.source: the component does not fit the contract: `handle` of `soma:neuron/handler@0.1.0` has the wrong type: expected 1-tuple, found 0-tuple"#]]);
+}
+
+#[test]
+fn no_value_of_a_variable_is_in_the_debug_text_of_a_deployment() {
+    let site = Site::new("grants-debug");
+    let manifest = "id = \"echo\"\nversion = \"1.0.0\"\n\
+                    [grants]\nlog = true\nenvironment = [\"API_TOKEN\"]\n";
+    site.add("echo", "echo.wasm", manifest).write(
+        "[tenants.acme.neurons.echo]\nsource = \"echo.wasm\"\n\
+         grants.log = true\ngrants.environment = { API_TOKEN = \"hunter2\" }\n",
+    );
+    let host = builder().build().unwrap();
+    let deployment = Deployment::read(&site.file()).unwrap();
+    let mut running = Running::default();
+    deployment
+        .apply(&host, &registry(&host), &mut running)
+        .unwrap();
+    for text in [format!("{deployment:?}"), format!("{running:?}")] {
+        assert!(text.contains("API_TOKEN"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }
 
 #[test]
@@ -271,9 +407,10 @@ grants = { orchestration = true, synapse = ["PLAN", "AUDIT"], clock = "wall", ra
         plan[0]["error"]["message"],
         "signal denied: neuron `puppet` may not emit PLAN"
     );
-    // The trace's own time, and nobody's sleep in it: it stands still.
-    let now = said(json!(["now", "now"]));
-    assert_eq!(now[0], now[1]);
+    // The trace's own time, in which a day is over at once.
+    let now = said(json!(["now", {"sleep": 86_400_000}, "now"]));
+    let at = |index: usize| now[index].as_u64().unwrap();
+    assert_eq!(at(now.len() - 1) - at(0), 86_400_000);
 }
 
 #[test]
@@ -307,6 +444,15 @@ fn a_component_without_a_manifest_gets_what_it_is_granted_and_its_imports_must_b
                random = \"system\", log = true }\n";
     site.write(&format!("{table}{all}"));
     assert_eq!(site.check().unwrap().neurons[0].version, None);
+    let host = builder().build().unwrap();
+    site.apply(&host, &mut Running::default()).unwrap();
+    let audit = json!({"kind": "k", "domain": "d", "outcome": "o", "attempt": 1});
+    let emit = common::told(json!([{"emit": {"kind": "AUDIT", "payload": audit}}]));
+    let answer = ask(&host, "acme", "puppet", emit);
+    assert_eq!(
+        answer["output"]["said"][0]["error"]["message"],
+        "signal denied: neuron `puppet` may not emit AUDIT"
+    );
 }
 
 #[test]
@@ -317,5 +463,5 @@ fn a_variable_of_the_hosts_own_is_passed_by_name_and_told_when_it_is_not_there()
         "[tenants.acme.neurons.echo]\nsource = \"echo.wasm\"\n\
          grants.log = true\ngrants.pass-environment = [\"SOMA_NOT_SET\"]\n",
     );
-    site.told(&expect!["soma.toml:4:27: tenants.acme.neurons.echo.grants.pass-environment: the host's own variable `SOMA_NOT_SET` is not set"]);
+    site.told(&expect!["soma.toml:4:28: tenants.acme.neurons.echo.grants.pass-environment.0: the host's own variable `SOMA_NOT_SET` is not set"]);
 }

@@ -53,3 +53,15 @@ fn there_are_no_sockets_and_names_are_not_looked_up() {
         ]
     );
 }
+
+#[test]
+fn the_debug_text_of_grants_names_variables_and_keeps_their_values() {
+    let wasi = Wasi {
+        environment: [("API_TOKEN".to_owned(), "hunter2".to_owned())].into(),
+        ..Wasi::default()
+    };
+    for text in [format!("{wasi:?}"), format!("{:#?}", with(wasi.clone()))] {
+        assert!(text.contains("API_TOKEN"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

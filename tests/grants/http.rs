@@ -12,10 +12,8 @@ use soma::{
 
 use crate::{
     answer, common,
-    common::{LONG, run, until},
-    error, lines, probe, probe_within,
-    server::Server,
-    with,
+    common::{LONG, run, server::Server, until},
+    error, lines, probe, probe_within, with,
 };
 
 fn rules(all: &[String]) -> Grants {

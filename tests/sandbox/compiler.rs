@@ -14,6 +14,7 @@ use soma::{
 
 use super::{
     cache::{code_of, fresh_directory},
+    common::wasm::{component_of, tangle},
     *,
 };
 
@@ -43,29 +44,8 @@ fn healthy() -> Vec<u8> {
     wat::parse_str(hostile_text("healthy")).unwrap()
 }
 
-/// A component around one function.
-fn component_of(function: &str) -> Vec<u8> {
-    let text = format!("(component (core module (memory 1) {function}))");
-    wat::parse_str(text).unwrap()
-}
-
-/// A function whose locals all depend on each other around so many loops: what
-/// costs a compiler most for its size.
 fn tangled(locals: usize, loops: usize) -> Vec<u8> {
-    let declared = "i64 ".repeat(locals);
-    let mut body = String::new();
-    for local in 0..locals {
-        let next = (local + 1) % locals;
-        writeln!(
-            body,
-            "(local.set {local} (i64.add (local.get {local}) (local.get {next})))"
-        )
-        .unwrap();
-    }
-    let (open, close) = ("(loop ".repeat(loops), ")".repeat(loops));
-    component_of(&format!(
-        "(func (local {declared}) {open} {body} (br_if 0 (i64.eqz (local.get 0))) {close})"
-    ))
+    component_of(&tangle(locals, loops))
 }
 
 /// A memory that is filled with 60 MiB, of which a compiler makes copies.

@@ -15,7 +15,7 @@ use crate::{
         out::{self, Plain},
         refusal, start,
     },
-    neuron::{Grants, Limits, LoadError, Metering, Plugin},
+    neuron::{Grants, Limits, LoadError, Plugin},
     package::{Manifest, Package, Problem, Problems, Schemas},
 };
 
@@ -189,13 +189,20 @@ fn of_file(path: &Path, compile: bool) -> Result<Findings, Failed> {
 /// When there is no host to load it with.
 pub(super) fn examine(bytes: &[u8], compile: bool) -> Result<Findings, Failed> {
     let mut findings = Findings::default();
-    match (Plugin::check_form(bytes), Package::read(bytes)) {
-        (Err(error), _) => findings.reasons.push(of_refusal(&error)),
-        (_, Err(error)) => findings.reasons.push(Finding::new(error, None)),
-        (_, Ok(package)) => look(&package, &mut findings),
+    if let Err(error) = Plugin::check_form(bytes) {
+        findings.reasons.push(of_refusal(&error));
+        return Ok(findings);
     }
+    let package = match Package::read(bytes) {
+        Ok(package) => package,
+        Err(error) => {
+            findings.reasons.push(Finding::new(error, None));
+            return Ok(findings);
+        }
+    };
+    look(&package, &mut findings);
     if findings.reasons.is_empty() && compile {
-        let loaded = start::small_host()?.load(bytes, &Grants::offered(), Metering::Fuel);
+        let loaded = start::small_host()?.load_package(bytes, &package, &Grants::offered());
         match loaded {
             Ok(_) => {}
             Err(error) if refusal::exit(&error) == Exit::Host => {

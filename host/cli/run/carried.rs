@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt, path::Path};
 use super::{EngramSpec, Input, grants};
 use crate::{
     cli::{Exit, Failed, out::Plain},
-    neuron::{Grant, Grants, Limits},
+    neuron::{Grants, Interface, Limits},
     orchestration::Access,
     package::{BindingAccess, Manifest, Misfit, Package},
 };
@@ -57,24 +57,26 @@ impl Carried {
         let Some(manifest) = self.manifest() else {
             return Ok(granted);
         };
-        let asked = Grant::asked(manifest);
-        let mut missing = granted.missing(&asked);
-        // What is reached through WASI grants it too.
-        if missing.iter().any(|grant| grants::brings_wasi(grant)) {
-            missing.retain(|grant| **grant != Grant::Wasi);
-        }
-        if !missing.is_empty() {
-            let words: Vec<_> = missing.iter().map(ToString::to_string).collect();
-            let options: Vec<_> = missing.iter().map(|grant| grants::option(grant)).collect();
-            let words = format!("it asks for what is not granted: {}", words.join("; "));
+        let (asked, held) = (&manifest.grants, granted.requests());
+        let missing = asked.missing_in(&held);
+        let missing = missing
+            .iter()
+            .map(|grant| (grant.to_string(), grants::options(grant)));
+        // Engrams are bound one by one, by other options.
+        let no_engrams = !manifest.engrams.is_empty() && !granted.has(Interface::Engram);
+        let engrams = no_engrams.then(|| ("for engrams".to_owned(), "--grant engram".to_owned()));
+        let (words, options): (Vec<_>, Vec<_>) = engrams.into_iter().chain(missing).unzip();
+        if !words.is_empty() {
+            let words = format!("it asks {}; this is not granted", words.join(", "));
             let options = options.join(" ");
             return Err(refused(path, &words)
                 .advise(Plain(&format!("if it may have that, add `{options}`"))));
         }
-        for surplus in granted.surplus(&asked) {
-            tracing::warn!("granted for nothing, the neuron does not ask for it: {surplus}");
+        let surplus = asked.surplus_in(&held).into_iter();
+        for surplus in surplus.filter(grants::is_named) {
+            tracing::warn!("the neuron does not ask {surplus}; this grant gives nothing");
         }
-        Ok(granted.narrowed(manifest, &asked))
+        Ok(granted.narrowed(asked))
     }
 
     /// The limits where the command line says nothing.

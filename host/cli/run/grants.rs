@@ -1,14 +1,13 @@
 //! What `soma run` grants the neuron.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::ValueEnum;
 
 use crate::{
     cli::{Exit, Failed},
-    neuron::{
-        FileAccess, Folder, Grant, Grants, HttpRule, Interface, LoadError, Randomness, Time, Wasi,
-    },
+    neuron::{FileAccess, Folder, Grants, HttpRule, Interface, LoadError, Randomness, Time, Wasi},
+    package::Grant,
 };
 
 /// Options of `soma run` that are about grants.
@@ -111,8 +110,15 @@ impl FromStr for FolderSpec {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Variable(String, String);
+
+impl fmt::Debug for Variable {
+    /// The name only: its value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Variable").field(&self.0).finish()
+    }
+}
 
 impl FromStr for Variable {
     type Err = String;
@@ -169,26 +175,42 @@ impl GrantArgs {
     }
 }
 
-/// The option that grants this; what only the operator knows stands in capitals.
-pub(super) fn option(grant: &Grant) -> String {
+/// The options that grant this; what only the operator knows stands in
+/// capitals.
+pub(super) fn options(grant: &Grant) -> String {
+    let interface = |interface: Interface| format!("--grant {}", interface.name());
     match grant {
-        Grant::Interface(interface) => format!("--grant {}", interface.name()),
+        Grant::Orchestration => interface(Interface::Orchestration),
+        Grant::Synapse(_) => interface(Interface::Synapse),
+        Grant::Clock(_) => interface(Interface::Clock),
+        Grant::Random(_) => interface(Interface::Random),
+        Grant::Log => interface(Interface::Log),
         Grant::Wasi => "--grant wasi".to_owned(),
-        Grant::Folder { guest, access } => {
+        Grant::Folder { name, access } => {
             let end = match access {
                 FileAccess::Read => "",
                 FileAccess::ReadWrite => ":rw",
             };
-            format!("--dir FOLDER::{guest}{end}")
+            format!("--dir FOLDER::/{name}{end}")
         }
         Grant::Variable(name) => format!("--env {name}=VALUE"),
-        Grant::Http(rule) => format!("--http {rule}"),
+        Grant::Http(rules) => {
+            let options = rules.iter().map(|rule| format!("--http {rule}"));
+            options.collect::<Vec<_>>().join(" ")
+        }
     }
 }
 
-/// Whether the option that grants this grants WASI too.
-pub(super) fn brings_wasi(grant: &Grant) -> bool {
-    !matches!(grant, Grant::Interface(_) | Grant::Wasi)
+/// Whether it is granted only where an option names it.
+pub(super) fn is_named(grant: &Grant) -> bool {
+    match grant {
+        Grant::Synapse(_) | Grant::Clock(_) | Grant::Random(_) | Grant::Log => false,
+        Grant::Orchestration
+        | Grant::Wasi
+        | Grant::Folder { .. }
+        | Grant::Variable(_)
+        | Grant::Http(_) => true,
+    }
 }
 
 /// The option that grants what the component was refused for.

@@ -39,7 +39,7 @@ use self::{
 };
 use super::{
     environment::LogLevel,
-    grants::{Grants, Wasi},
+    grants::{Folder, Grants, Wasi},
     guest::{Guest, Log},
     plugin::LoadError,
 };
@@ -63,43 +63,50 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Opens the folders; from here on the host's paths do not matter.
-    pub(super) fn new(wasi: &Wasi) -> Result<Arc<Self>, LoadError> {
+    /// Opens the folders; from here on the host's paths do not matter. What
+    /// cannot be granted is told one by one.
+    pub(super) fn new(wasi: &Wasi, unusable: &mut Vec<LoadError>) -> Arc<Self> {
         let mut builder = WasiCtxBuilder::new();
         builder.allow_blocking_current_thread(true);
         let mut seen = Vec::new();
         for folder in &wasi.folders {
-            let refused = |why: String| LoadError::Folder {
-                host: folder.host.display().to_string(),
-                guest: folder.guest.clone(),
-                why,
-            };
-            if !folder.guest.starts_with('/') || folder.guest.contains('\0') {
-                return Err(refused("the guest's path must start with `/`".to_owned()));
-            }
-            if seen.contains(&&folder.guest) {
-                return Err(refused("another folder has that path already".to_owned()));
-            }
+            let twice = seen.contains(&&folder.guest);
             seen.push(&folder.guest);
-            let access = match folder.access {
-                FileAccess::Read => FsPerms::ReadOnly,
-                FileAccess::ReadWrite => FsPerms::ReadWrite,
-            };
-            builder
-                .preopened_dir(&folder.host, &folder.guest, access)
-                .map_err(|error| refused(error.to_string()))?;
+            if let Err(why) = open(&mut builder, folder, twice) {
+                unusable.push(LoadError::Folder {
+                    host: folder.host.display().to_string(),
+                    guest: folder.guest.clone(),
+                    why,
+                });
+            }
         }
         for (name, value) in &wasi.environment {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-                return Err(LoadError::Variable(name.clone()));
+                unusable.push(LoadError::Variable(name.clone()));
             }
         }
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             folders: builder.build().filesystem().clone(),
             environment: wasi.environment.clone().into_iter().collect(),
             rules: wasi.http.as_slice().into(),
-        }))
+        })
     }
+}
+
+/// Opens a folder for a guest; `twice`, where it has one of that path already.
+fn open(builder: &mut WasiCtxBuilder, folder: &Folder, twice: bool) -> Result<(), String> {
+    if !folder.guest.starts_with('/') || folder.guest.contains('\0') {
+        return Err("the guest's path must start with `/`".to_owned());
+    }
+    if twice {
+        return Err("another folder has that path already".to_owned());
+    }
+    let access = match folder.access {
+        FileAccess::Read => FsPerms::ReadOnly,
+        FileAccess::ReadWrite => FsPerms::ReadWrite,
+    };
+    let opened = builder.preopened_dir(&folder.host, &folder.guest, access);
+    opened.map(drop).map_err(|error| error.to_string())
 }
 
 /// Where a guest keeps its [`State`].

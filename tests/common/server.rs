@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 
 /// Paths that it knows: `/hello`, `/echo`, `/redirect?URL`, `/wait` (never
 /// answers), `/all/N` (answers when N have come), `/slow/MS`.
-pub(crate) struct Server {
+pub struct Server {
     address: SocketAddr,
     seen: Arc<Seen>,
 }
@@ -52,7 +52,7 @@ impl Seen {
 }
 
 impl Server {
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
@@ -69,29 +69,29 @@ impl Server {
         Self { address, seen }
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.seen.state.lock().connections
     }
 
-    pub(crate) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         self.seen.state.lock().requests.clone()
     }
 
     /// Waiting requests that were cut by whoever made them.
-    pub(crate) fn cuts(&self) -> usize {
+    pub fn cuts(&self) -> usize {
         self.seen.state.lock().cut
     }
 
     /// Until so many waiting requests were cut by whoever made them.
-    pub(crate) fn wait_for_cuts(&self, count: usize) {
+    pub fn wait_for_cuts(&self, count: usize) {
         self.seen.wait_until(|state| state.cut >= count);
     }
 }
