@@ -29,7 +29,7 @@ pub use self::{
     metadata::Metadata,
     quantity::{Size, Span, duration, size},
     request::{Unasked, Unused},
-    schema::{InvalidSchema, Misfit, Schema},
+    schema::{Checked, InvalidSchema, Misfit, Schema},
     section::{Package, PackageError, Schemas, embed},
     signature::{
         KeyError, Policy, Signature, SignatureError, Trust, generate_key, key_id, public_key,
