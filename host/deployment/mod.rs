@@ -97,7 +97,7 @@ impl Deployment {
     /// # Errors
     /// Everything that is wrong with the file itself.
     pub fn read(path: &Path) -> Result<Self, Problems> {
-        let document = Document::read(path)?;
+        let document = Document::read(path, Document::MAX_SETTINGS_BYTES)?;
         let file: File = document.typed()?;
         let mut wrong = Vec::new();
         for tenant in file.tenants.keys().filter(|name| !is_name(name)) {

@@ -6,6 +6,7 @@
 
 mod digest;
 mod document;
+pub(crate) mod file;
 mod http;
 mod interface;
 mod manifest;
