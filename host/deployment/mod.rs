@@ -122,7 +122,7 @@ impl Deployment {
     pub fn files(&self) -> Vec<PathBuf> {
         let sources = self
             .neurons()
-            .filter_map(|(_, _, neuron)| Sources::file(self.document.folder(), &neuron.source));
+            .flat_map(|(_, _, neuron)| Sources::files(self.document.folder(), &neuron.source));
         std::iter::once(self.document.path().to_owned())
             .chain(sources)
             .collect()
@@ -143,6 +143,12 @@ impl Deployment {
     /// Whether the network is never to be touched.
     pub fn is_offline(&self) -> bool {
         self.file.policy.offline
+    }
+
+    /// Whether a component comes from a registry.
+    pub fn uses_registries(&self) -> bool {
+        self.neurons()
+            .any(|(_, _, neuron)| Sources::is_remote(&neuron.source))
     }
 
     /// Fetches, checks and compiles every component, and starts nothing. Blocks
