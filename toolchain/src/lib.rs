@@ -60,8 +60,7 @@ pub fn ensure(language: Language, say: Say<'_>) -> Result<(), Error> {
     }
 }
 
-/// Builds the project in the folder `project` into the component file
-/// `output`, which is replaced as a whole or left as it is.
+/// Builds the project in the folder `project` into a component.
 ///
 /// Sets up what is missing first, as [`ensure`] does.
 ///
@@ -70,17 +69,15 @@ pub fn ensure(language: Language, say: Say<'_>) -> Result<(), Error> {
 /// As [`ensure`]; [`Error::Project`] where the folder is no project of this
 /// language, [`Error::Build`] where its source does not build, with what the
 /// compiler said (cargo says it on stderr itself).
-pub fn build(language: Language, project: &Path, output: &Path, say: Say<'_>) -> Result<(), Error> {
+pub fn build(language: Language, project: &Path, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let project = project::Project::open(project)?;
-    let component = match language {
+    match language {
         Language::Rust => rust::build(&project, say),
         Language::Python => python::build(&project, say),
         Language::JavaScript => javascript::build(&project, say),
         Language::C => c::build(&project, say),
         Language::Go => go::build(&project, say),
-    }?;
-    cache::replace(output, &component)
-        .map_err(|error| Error::Build(format!("cannot write {}: {error}", output.display())))
+    }
 }
 
 /// The formatter of Go, of the Go that neurons are built with.
