@@ -300,3 +300,46 @@ fn a_project_file_without_an_end_is_not_read() {
     "#]]
     .assert_eq(&told("neuron.toml", "large"));
 }
+
+/// A wheel of the name that pip is told, with something else in it.
+const FORGERY: &str = "\
+import sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1], 'w')
+info = 'componentize_py-0.25.1.dist-info'
+wheel.writestr('componentize_py/__init__.py', 'import os; os.abort()')
+wheel.writestr(info + '/METADATA', 'Metadata-Version: 2.1\\nName: componentize-py\\nVersion: 0.25.1\\n')
+wheel.writestr(info + '/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+wheel.writestr(info + '/RECORD', '')
+wheel.close()
+";
+
+#[test]
+fn a_tool_is_installed_only_if_it_is_the_very_file_that_was_looked_at() {
+    let folder = folder("forged-tool");
+    let wheel = folder.join("componentize_py-0.25.1-py3-none-any.whl");
+    let python = std::process::Command::new("python3")
+        .args(["-c", FORGERY])
+        .arg(&wheel)
+        .status();
+    assert!(python.unwrap().success());
+    let place = folder.join("notes");
+    neuron(&[&"new", &"--lang", &"python", &"notes", &"--path", &place]);
+    let run = end(command()
+        .args(["neuron", "build"])
+        .arg(&place)
+        .env("XDG_CACHE_HOME", folder.join("cache"))
+        .env("PIP_NO_INDEX", "1")
+        .env("PIP_FIND_LINKS", &folder));
+    assert_eq!(run.exit, 5, "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        !folder
+            .join("cache/soma/toolchains/componentize-py-0.25.1")
+            .exists()
+    );
+}
