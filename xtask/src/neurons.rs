@@ -11,7 +11,7 @@ use soma_toolchain::rust::{Artifact, artifacts, ensure};
 
 use crate::Failure;
 use crate::say::say;
-use crate::polyglot;
+use crate::{packed, polyglot};
 
 /// The package whose examples misbehave on purpose.
 const HOSTILE: &str = "hostile";
@@ -59,7 +59,10 @@ pub(crate) fn build(root: &Path, wanted: Wanted) -> Result<(), Failure> {
         shown(root, &neurons),
         start.elapsed().as_secs_f64()
     ));
-    Ok(())
+    match wanted {
+        Wanted::Rust => Ok(()),
+        Wanted::All => packed::build(root),
+    }
 }
 
 /// The members of `plugins/`. Cargo says itself what it built: no list of them
