@@ -52,12 +52,17 @@ fn folder(name: &str) -> PathBuf {
 
 /// A neuron that answers `{}`, and imports these interfaces beside.
 fn healthy(imports: &[&str]) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
-    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     let imports = imports
         .iter()
         .map(|name| format!("(import {name:?} (instance))"));
-    let inside = read("healthy.wat") + &imports.collect::<String>();
+    healthy_with(&imports.collect::<String>())
+}
+
+/// A neuron that answers `{}`, with this text inside.
+fn healthy_with(text: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let inside = read("healthy.wat") + text;
     wat::parse_str(read("frame.wat").replace("\n  CORE\n", &format!("\n{inside}\n"))).unwrap()
 }
 

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Exit, Failed, log, start};
+use super::{
+    Exit, Failed, log,
+    out::{self, Plain},
+    start,
+};
 use crate::{
     deployment::{Checked, Deployment, Summary},
     package::{Problem, Problems},
@@ -94,32 +98,41 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
                 problems: told(problems),
             },
         };
-        let text = serde_json::to_string_pretty(&keys);
-        println!("{}", text.map_err(|error| Failed::new(Exit::Host, error))?);
+        out::write_json(&keys)?;
         return Ok(match checked {
             Ok(_) => Exit::Ok,
             Err(_) => Exit::Input,
         });
     }
     let checked = checked.map_err(|problems| refused(&problems))?;
+    out::write(&shown(&checked))?;
+    Ok(Exit::Ok)
+}
+
+fn shown(checked: &Checked) -> String {
+    let mut lines = Vec::new();
     for neuron in &checked.neurons {
         let version = neuron.version.as_deref().unwrap_or("(no manifest)");
-        println!(
-            "{}/{} {version} {}",
-            neuron.tenant, neuron.neuron, neuron.digest
-        );
-        for key in &neuron.signed_by {
-            println!("  signed by {key}");
-        }
-        for grant in &neuron.grants {
-            println!("  {grant}");
-        }
+        let Summary {
+            tenant,
+            neuron: id,
+            digest,
+            ..
+        } = neuron;
+        lines.push(format!("{tenant}/{id} {version} {digest}"));
+        let keys = neuron.signed_by.iter();
+        lines.extend(keys.map(|key| format!("  signed by {key}")));
+        lines.extend(neuron.grants.iter().map(|grant| format!("  {grant}")));
     }
+    let mut text: String = lines
+        .iter()
+        .map(|line| format!("{}\n", Plain(line)))
+        .collect();
     for warning in &checked.warnings {
-        println!("warning: {warning}");
+        // It escapes itself, and has several lines.
+        text += &format!("warning: {warning}\n");
     }
-    println!("{} can run", count(checked.neurons.len(), "neuron"));
-    Ok(Exit::Ok)
+    text + &format!("{} can run\n", count(checked.neurons.len(), "neuron"))
 }
 
 /// The inner error is the deployment's, the outer one the host's own.
@@ -129,13 +142,14 @@ fn check(args: &Args) -> Result<Result<Checked, Problems>, Failed> {
         Err(problems) => return Ok(Err(problems)),
     };
     let host = start::host_compiling(deployment.compiler_limits(), || deployment.host())?;
-    let registry = start::registry(&host, args.offline || deployment.is_offline())?;
+    let offline = args.offline || deployment.is_offline();
+    let registry = start::registry(&host, offline, deployment.uses_registries())?;
     Ok(deployment.check(&host, &registry))
 }
 
 /// A deployment's problems as the command's failure.
 pub(super) fn refused(problems: &Problems) -> Failed {
-    let count = count(problems.0.len(), "problem");
+    let count = problems.count("problem");
     Failed::new(Exit::Input, format!("{count} found\n{problems}"))
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, process::ExitCode};
 
+use super::out;
 use crate::package::Problems;
 
 /// How the command ended.
@@ -57,11 +58,11 @@ impl Failed {
     }
 
     /// All that is wrong with a file, a line each.
-    pub fn all(Problems(problems): &Problems) -> Self {
-        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    pub fn all(all: &Problems) -> Self {
+        let lines: Vec<_> = all.0.iter().map(ToString::to_string).collect();
         let message = match lines.as_slice() {
             [one] => one.clone(),
-            several => format!("{} mistakes\n{}", several.len(), several.join("\n")),
+            several => format!("{}\n{}", all.count("mistake"), several.join("\n")),
         };
         Self::new(Exit::Input, message)
     }
@@ -74,9 +75,9 @@ impl Failed {
     }
 
     pub(super) fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        out::say(&format!("error: {}", self.message));
         if let Some(advice) = &self.advice {
-            eprintln!("help: {advice}");
+            out::say(&format!("help: {advice}"));
         }
         self.exit.into()
     }

@@ -2,52 +2,61 @@
 //! that it was not told to replace.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, OpenOptions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
 };
 
 use super::{Exit, Failed};
+use crate::package::file;
 
 /// Permissions of a file that is for its owner alone.
 pub(super) const PRIVATE: u32 = 0o600;
 
-/// Writes a file, in place of the one that may be there: whoever reads it sees
-/// the one or the other, whole. A link is followed; permissions stay.
+/// Writes a file that somebody named, in place of the one that may be there:
+/// whoever reads it sees the one or the other, whole. A link is followed;
+/// permissions stay.
 ///
 /// # Errors
 /// When it cannot be written; what was there is as it was.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let aside = aside(&target);
-    let written = write_aside(&target, &aside, bytes);
-    if written.is_err() {
-        // Nobody else knows of it.
-        drop(fs::remove_file(&aside));
-    }
-    written.map_err(|error| unwritable(path, &error))
+    file::rewrite(&target, bytes).map_err(|error| unwritable(path, &error))
 }
 
-fn write_aside(target: &Path, aside: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(aside)?;
-    file.write_all(bytes)?;
-    match fs::metadata(target) {
-        Ok(before) => file.set_permissions(Permissions::from_mode(before.permissions().mode()))?,
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    file.sync_all()?;
-    fs::rename(aside, target)
+/// Whether a file may be written to a place that nobody has typed, in a folder of
+/// a project, which may be anybody's: neither the folder nor the file is followed
+/// if it is a link, which could lead to any file of the user's.
+///
+/// # Errors
+/// When either is one.
+pub(super) fn check_place(path: &Path) -> Result<(), Failed> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut places = [folder, path].into_iter();
+    places
+        .find(|place| place.is_symlink())
+        .map_or(Ok(()), |place| {
+            let message = format!("{} is a link, which is not followed", place.display());
+            Err(Failed::new(Exit::Input, message)
+                .advise("take it away, or name another place to write to"))
+        })
 }
 
-/// A hidden name beside a file, of this process.
-pub(super) fn aside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}", std::process::id()));
-    path.with_file_name(name)
+/// Writes a file as [`replace`] does, if [`check_place`] allows it; its folder is
+/// made where it is missing.
+///
+/// # Errors
+/// As both.
+pub(super) fn place(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
+    check_place(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let made = match folder.as_os_str().is_empty() {
+        true => Ok(()),
+        false => fs::create_dir_all(folder),
+    };
+    made.and_then(|()| file::rewrite(path, bytes))
+        .map_err(|error| unwritable(path, &error))
 }
 
 /// Writes a file that is not there yet, with these permissions at most.

@@ -13,6 +13,19 @@ pub(super) fn host(builder: impl Fn() -> HostBuilder) -> Result<Host, Failed> {
     host_compiling(CompilerLimits::default(), builder)
 }
 
+/// As [`host`], but fails where there can be no code cache.
+pub(super) fn caching_host(builder: impl Fn() -> HostBuilder) -> Result<Host, Failed> {
+    let directory = paths::code_cache().ok_or_else(|| {
+        let message = "neither XDG_CACHE_HOME nor HOME says where to keep compiled code";
+        Failed::new(Exit::Host, message)
+    })?;
+    let host = builder()
+        .compiler(compiler(CompilerLimits::default()))
+        .code_cache(directory)
+        .build();
+    host.map_err(|error| Failed::new(Exit::Host, error))
+}
+
 /// As [`host`], with limits of that process.
 pub(super) fn host_compiling(
     limits: CompilerLimits,
@@ -46,13 +59,20 @@ pub(super) fn small_host() -> Result<Host, Failed> {
     host(|| Host::builder().instances(64))
 }
 
-/// Where components of registries come from.
-pub(super) fn registry(host: &Host, offline: bool) -> Result<Registry, Failed> {
+/// Where components of registries come from, if any is `wanted` at once.
+pub(super) fn registry(host: &Host, offline: bool, wanted: bool) -> Result<Registry, Failed> {
+    let credentials = match Credentials::from_environment() {
+        Err(error) if wanted && !offline => return Err(Failed::new(Exit::Usage, error)),
+        Err(error) => {
+            tracing::warn!(%error, "registries are asked without credentials");
+            Credentials::default()
+        }
+        Ok(credentials) => credentials,
+    };
     let settings = Settings {
         offline,
         store: paths::components(),
-        credentials: Credentials::from_environment()
-            .map_err(|error| Failed::new(Exit::Input, error))?,
+        credentials,
         ..Settings::default()
     };
     Ok(Registry::new(

@@ -4,14 +4,15 @@ mod request;
 mod server;
 
 use std::{
-    io::{self, BufRead},
+    io::{self, BufRead, Read as _, Write as _},
     path::PathBuf,
     sync::Arc,
+    thread::{self, JoinHandle},
 };
 
 use tokio::sync::mpsc;
 
-use self::server::Server;
+use self::server::{Line, Server};
 use super::{Exit, Failed, check, log, start};
 use crate::deployment::Deployment;
 
@@ -42,7 +43,7 @@ Exit codes:
   0  standard input has ended, and so have all tasks
   2  the arguments make no sense
   3  something is wrong with the file or a component
-  5  the host itself could not start";
+  5  the host itself could not start, or could not read or write any more";
 
 /// Arguments of `soma up`.
 #[derive(Debug, clap::Args)]
@@ -65,7 +66,10 @@ pub(super) struct Args {
     verbose: bool,
 }
 
-/// Lines that wait to be read; then standard input waits.
+/// Bytes of a request. More are read, thrown away and told of.
+const MAX_LINE: u64 = 16 << 20;
+
+/// Answers that wait to be written; then whoever has another one waits.
 const WAITING: usize = 1_000;
 
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
@@ -74,25 +78,69 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     let host = Arc::new(start::host_compiling(deployment.compiler_limits(), || {
         deployment.host()
     })?);
-    let registry = start::registry(&host, args.offline || deployment.is_offline())?;
+    let offline = args.offline || deployment.is_offline();
+    let registry = start::registry(&host, offline, deployment.uses_registries())?;
     let server = Arc::new(Server::new(args.file.clone(), Arc::clone(&host), registry));
     let changes = server.apply_here(&deployment);
     let changes = changes.map_err(|problems| check::refused(&problems))?;
     for warning in &changes.warnings {
         tracing::warn!("{warning}");
     }
-    let (lines, requests) = mpsc::channel(WAITING);
-    std::thread::spawn(move || read(&lines));
-    host.run(server.serve(requests, args.watch));
+    // Standard streams may block: each has a thread that no guest uses. One line
+    // is read ahead, no more: what is in hand the server bounds.
+    let (lines, requests) = mpsc::channel(1);
+    let (answers, written) = mpsc::channel(WAITING);
+    let reader = thread::spawn(move || read(io::stdin().lock(), &lines));
+    let writer = thread::spawn(move || write(written));
+    host.run(server.serve(requests, answers, args.watch));
+    ended("write", writer)?;
+    ended("read standard input", reader)?;
     Ok(Exit::Ok)
 }
 
+fn ended(what: &str, thread: JoinHandle<io::Result<()>>) -> Result<(), Failed> {
+    match thread.join() {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failed::new(Exit::Host, format!("cannot {what}: {error}"))),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
 /// Sends what comes in, line by line, until it ends or nobody takes it.
-fn read(lines: &mpsc::Sender<String>) {
-    for line in io::stdin().lock().lines() {
-        let Ok(line) = line else { return };
-        if !line.trim().is_empty() && lines.blocking_send(line).is_err() {
-            return;
+fn read(mut input: impl BufRead, lines: &mpsc::Sender<Line>) -> io::Result<()> {
+    loop {
+        let mut line = Vec::new();
+        (&mut input)
+            .take(MAX_LINE + 1)
+            .read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let is_whole = line.ends_with(b"\n") || line.len() as u64 <= MAX_LINE;
+        if line.trim_ascii().is_empty() && is_whole {
+            continue;
+        }
+        let line = if is_whole {
+            Ok(line)
+        } else {
+            input.skip_until(b'\n')?;
+            Err(format!("the request has more than {MAX_LINE} bytes"))
+        };
+        if lines.blocking_send(line).is_err() {
+            return Ok(());
         }
     }
+}
+
+/// Writes answers, a line each. A reader that has gone away has seen what it
+/// wanted.
+fn write(mut answers: mpsc::Receiver<String>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    while let Some(answer) = answers.blocking_recv() {
+        match writeln!(out, "{answer}").and_then(|()| out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -98,7 +98,7 @@ impl Deployment {
     /// # Errors
     /// Everything that is wrong with the file itself.
     pub fn read(path: &Path) -> Result<Self, Problems> {
-        let document = Document::read(path)?;
+        let document = Document::read(path, Document::MAX_SETTINGS_BYTES)?;
         let file: File = document.typed()?;
         let mut wrong = Vec::new();
         for tenant in file.tenants.keys().filter(|name| !is_name(name)) {
@@ -123,7 +123,7 @@ impl Deployment {
     pub fn files(&self) -> Vec<PathBuf> {
         let sources = self
             .neurons()
-            .filter_map(|(_, _, neuron)| Sources::file(self.document.folder(), &neuron.source));
+            .flat_map(|(_, _, neuron)| Sources::files(self.document.folder(), &neuron.source));
         std::iter::once(self.document.path().to_owned())
             .chain(sources)
             .collect()
@@ -150,6 +150,12 @@ impl Deployment {
     /// Whether the network is never to be touched.
     pub fn is_offline(&self) -> bool {
         self.file.policy.offline
+    }
+
+    /// Whether a component comes from a registry.
+    pub fn uses_registries(&self) -> bool {
+        self.neurons()
+            .any(|(_, _, neuron)| Sources::is_remote(&neuron.source))
     }
 
     /// Fetches, checks and compiles every component, and starts nothing. Blocks

@@ -21,18 +21,48 @@ pub(super) struct Sources<'a> {
 const REGISTRY: &str = "oci://";
 
 impl Sources<'_> {
-    /// The file behind a source, if it is one: of a project's folder the one
-    /// that `soma neuron build` writes.
-    pub(super) fn file(folder: &Path, source: &str) -> Option<PathBuf> {
-        if source.starts_with(REGISTRY) {
-            return None;
+    /// Whether a source is in a registry.
+    pub(super) fn is_remote(source: &str) -> bool {
+        source.starts_with(REGISTRY)
+    }
+
+    /// The files that make a source what it is: none of a registry's, of a
+    /// project's folder its manifest too.
+    pub(super) fn files(folder: &Path, source: &str) -> Vec<PathBuf> {
+        if Self::is_remote(source) {
+            return Vec::new();
         }
         let path = folder.join(source);
-        if !path.is_dir() {
-            return Some(path);
+        let mut files = Vec::new();
+        if path.is_dir() {
+            files.push(path.join(Manifest::FILE));
         }
-        let (manifest, _) = Manifest::read(&path).ok()?;
-        Some(manifest.component(&path))
+        files.extend(Self::component(path).ok());
+        files
+    }
+
+    /// The component at a path: of a project's folder the one that `soma neuron
+    /// build` writes.
+    ///
+    /// # Errors
+    /// When a folder is no project, in words.
+    fn component(path: PathBuf) -> Result<PathBuf, String> {
+        if !path.is_dir() {
+            return Ok(path);
+        }
+        let read = Manifest::read(&path);
+        let (manifest, _) = read.map_err(|problems| {
+            let first = problems.0.first().map(ToString::to_string);
+            let more = match problems.0.len() {
+                0 | 1 => "",
+                _ => " (and more: `soma neuron check` tells all)",
+            };
+            format!(
+                "the folder is no project that can be read: {}{more}",
+                first.unwrap_or_default()
+            )
+        })?;
+        Ok(manifest.component(&path))
     }
 
     /// A component's bytes. Those of a registry have the digest `pinned`; those
@@ -41,10 +71,11 @@ impl Sources<'_> {
     /// # Errors
     /// In words: what was looked for where.
     pub(super) fn fetch(&self, source: &str, pinned: Option<Digest>) -> Result<Vec<u8>, String> {
-        match Self::file(self.folder, source) {
-            Some(path) => Plugin::read(&path).map_err(|error| error.to_string()),
-            None => self.pull(source, pinned),
+        if Self::is_remote(source) {
+            return self.pull(source, pinned);
         }
+        let path = Self::component(self.folder.join(source))?;
+        Plugin::read(&path).map_err(|error| error.to_string())
     }
 
     fn pull(&self, source: &str, pinned: Option<Digest>) -> Result<Vec<u8>, String> {

@@ -24,7 +24,7 @@ use super::{
     path::StatePath,
     plan::{DagAt, DeepPlan, Kind, Next, Place, Placed, Plan, Wired},
 };
-use crate::signal::{Object, is_deeper, size_of_entry, size_of_object, size_of_value};
+use crate::signal::{Object, is_deeper, size_of_entry, size_of_object};
 
 /// Lists and objects within one another at most, in a state: what holds states
 /// in a checkpoint comes on top, and readers of JSON take 127.

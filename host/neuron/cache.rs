@@ -7,11 +7,11 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::{
         fd::AsRawFd,
-        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+        unix::fs::{MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -20,7 +20,10 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use wasmtime::{Engine, component::Component};
 
 use super::engine::Settings;
-use crate::{clock::Random, package::Digest};
+use crate::{
+    clock::Random,
+    package::{Digest, file},
+};
 
 /// Where compiled components are kept, and the key that proves that this host
 /// wrote them.
@@ -42,7 +45,10 @@ const PURPOSE: &str = "soma 2026-11 tags of compiled code";
 
 /// Extensions of code, and of a file that is being written.
 const CODE: &str = "cwasm";
-const NEW: &str = "new";
+const NEW: &str = file::NEW;
+
+/// Permissions of all that is here.
+const PRIVATE: u32 = 0o600;
 
 /// Marks a file as used now.
 const NOW: Timestamps = Timestamps {
@@ -64,20 +70,7 @@ impl CodeCache {
     /// When the directory cannot be made, belongs to somebody else, or others
     /// may write to it.
     pub(super) fn open(directory: &Path, most_bytes: u64) -> io::Result<Self> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)?;
-        let metadata = fs::metadata(directory)?;
-        let own = fs::metadata("/proc/self")?.uid();
-        if metadata.uid() != own || metadata.mode() & 0o022 != 0 {
-            return Err(io::Error::other(format!(
-                "{} may be written by others: it must belong to this user with mode 0700",
-                directory.display()
-            )));
-        }
-        // Links on the way are followed once, now.
-        let directory = directory.canonicalize()?;
+        let directory = file::own_folder(directory)?;
         let secret = Self::secret(&directory.join("key"))?;
         Ok(Self {
             key: blake3::derive_key(PURPOSE, &secret),
@@ -102,7 +95,7 @@ impl CodeCache {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o600)
+            .mode(PRIVATE)
             .open(&aside)?;
         file.write_all(&fresh)?;
         let linked = fs::hard_link(&aside, path);
@@ -176,27 +169,10 @@ impl CodeCache {
     ) -> io::Result<()> {
         let path = self.path(digest, settings);
         let tag = self.mac(&path).update(code).finalize();
-        self.replace(&path.with_extension("tag"), tag.as_bytes())?;
-        self.replace(&path, code)?;
+        file::replace(&path.with_extension("tag"), tag.as_bytes(), PRIVATE)?;
+        // A mapped file must never change: this one is a new one.
+        file::replace(&path, code, PRIVATE)?;
         self.trim(&path)
-    }
-
-    /// Renames a whole new file into place: a mapped file must never change.
-    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let aside = self
-            .directory
-            .join(format!("{:016x}.{NEW}", Random::system().u64()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&aside)?;
-        let written = file.write_all(bytes);
-        let placed = written.and_then(|()| fs::rename(&aside, path));
-        if placed.is_err() {
-            drop(fs::remove_file(&aside));
-        }
-        placed
     }
 
     /// Over the file's name too: code of one component is not code of another.

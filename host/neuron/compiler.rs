@@ -196,7 +196,7 @@ fn answer_of(ended: Ended, limits: &CompilerLimits) -> Result<Vec<u8>, LoadError
         }
         Ended::ByItself(exit) => exit,
     };
-    let words = words(&exit.stderr);
+    let text = line(&exit.stderr);
     if exit.code == Some(0) {
         return Ok(exit.stdout);
     }
@@ -204,22 +204,30 @@ fn answer_of(ended: Ended, limits: &CompilerLimits) -> Result<Vec<u8>, LoadError
         let limit = Duration::from_secs(limits.cpu_seconds());
         return Err(CompileError::Cpu { limit }.into());
     }
-    if OUT_OF_MEMORY.iter().any(|hint| words.contains(hint)) {
+    // Words about an invalid component may quote it: only their end is the
+    // system's.
+    let is_invalid = exit.code == Some(INVALID.into());
+    let out_of_memory = if is_invalid {
+        text.ends_with(NO_MEMORY)
+    } else {
+        OUT_OF_MEMORY.iter().any(|hint| text.contains(hint))
+    };
+    if out_of_memory {
         let limit = limits.memory_bytes;
         return Err(CompileError::Memory { limit }.into());
     }
-    if exit.code == Some(INVALID.into()) {
-        return Err(LoadError::Invalid(words));
+    if is_invalid {
+        return Err(LoadError::Invalid(words(&text)));
     }
     let how = match (exit.code, exit.signal) {
         (Some(code), _) => format!("ended with exit code {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "did not end".to_owned(),
     };
-    let how = if words.is_empty() {
+    let how = if text.is_empty() {
         how
     } else {
-        format!("{how}: {words}")
+        format!("{how}: {}", words(&text))
     };
     Err(CompileError::Crashed(how).into())
 }
@@ -229,18 +237,25 @@ fn answer_of(ended: Ended, limits: &CompilerLimits) -> Result<Vec<u8>, LoadError
 const OUT_OF_MEMORY: [&str; 4] = [
     "memory allocation of",
     "out of memory",
-    "Cannot allocate memory",
+    NO_MEMORY,
     "ThreadPoolBuildError",
 ];
+
+/// How the system says it.
+const NO_MEMORY: &str = "Cannot allocate memory (os error 12)";
 
 /// Most characters that are shown of what the process said.
 const MAX_WORDS: usize = 500;
 
-/// One line of what the process said on its standard error, fit to be shown.
-fn words(stderr: &[u8]) -> String {
+/// What the process said on its standard error, on one line.
+fn line(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let text = text.trim().trim_start_matches("error: ");
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The beginning of a line, fit to be shown.
+fn words(line: &str) -> String {
     let printable = line.chars().filter(|char| !char.is_control());
     printable.take(MAX_WORDS).collect()
 }

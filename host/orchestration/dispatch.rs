@@ -298,16 +298,16 @@ impl Core {
         }
         let neuron = tenant.route(&dispatch.target)?;
         let bytes = dispatch.input_bytes();
-        let unfit = neuron.unfit(&dispatch.input);
-        let input = match dispatch.input {
-            Value::Object(input) => input,
-            other => return Err(DispatchError::InvalidInput(other.to_string())),
-        };
         let depth = parent.map_or(0, |parent| parent.depth + 1);
         if depth > MAX_DEPTH {
             return Err(DispatchError::TooDeep(MAX_DEPTH));
         }
         let held_input = tenant.tenant.hold_input(bytes)?;
+        let unfit = tenant.unfit(&neuron, &dispatch.input);
+        let input = match dispatch.input {
+            Value::Object(input) => input,
+            other => return Err(DispatchError::InvalidInput(other.to_string())),
+        };
         let admission = self.admission.ask(&tenant.tenant, parent.is_some())?;
         let mut payload = signal::Task::new(input);
         payload.capabilities = dispatch.target.required();

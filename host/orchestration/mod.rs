@@ -22,6 +22,7 @@ mod trace;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
+use serde_json::Value;
 use tokio::runtime::Handle;
 
 pub use self::{
@@ -35,7 +36,7 @@ pub use self::{
 use self::{registry::Registry, table::TraceTable};
 use crate::{
     clock::{Clock, Ids, Random},
-    neuron::Sandbox,
+    neuron::{Sandbox, environment::Governor as _},
     signal::{Directed, Object, Payload, Signal, SignalId, TraceId},
     synapse::{Subject, Synapse},
     tenant::{Admission, Tenant},
@@ -66,6 +67,9 @@ pub(crate) struct TenantState {
     traces: Arc<TraceTable>,
 }
 
+/// What a step of a check of input against a schema costs a tenant.
+const FUEL_OF_A_STEP: u64 = 20;
+
 impl TenantState {
     fn removed(&self) -> DispatchError {
         DispatchError::Removed(Arc::clone(self.tenant.name()))
@@ -79,6 +83,15 @@ impl TenantState {
                 target: target.to_string(),
                 registered: self.registry.ids(),
             })
+    }
+
+    /// Why the neuron cannot take this input, in words. A look that takes long
+    /// is paid for as if a guest had taken it.
+    fn unfit(&self, neuron: &Neuron, input: &Value) -> Option<String> {
+        let checked = neuron.check_input(input)?;
+        self.tenant
+            .charge_fuel(checked.steps.saturating_mul(FUEL_OF_A_STEP));
+        checked.unfit()
     }
 }
 

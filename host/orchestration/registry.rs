@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     engram::Engram,
     neuron::{Limits, Plugin},
-    package::{FlowTerms, Package, Schema},
+    package::{Checked, FlowTerms, Package, Schema},
     signal::{Directed, SignalType},
 };
 
@@ -270,9 +270,9 @@ impl Neuron {
         &self.flow
     }
 
-    /// Why it cannot take this input, in words.
-    pub(super) fn unfit(&self, input: &Value) -> Option<String> {
-        self.input.as_ref()?.unfit(input)
+    /// Whether it can take this input, where it says what it takes.
+    pub(super) fn check_input(&self, input: &Value) -> Option<Checked> {
+        Some(self.input.as_ref()?.check(input))
     }
 
     fn can(&self, required: &[Arc<str>]) -> bool {

@@ -2,7 +2,6 @@
 //! that is wrong with it can be told at once and at its place.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     ops::Range,
     path::{Path, PathBuf},
@@ -15,7 +14,11 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 mod json;
+mod places;
 mod toml;
+
+use self::places::{Lines, MAX_KEY, Within};
+use super::file;
 
 /// A place in a file, counted from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,26 +91,49 @@ impl fmt::Display for Plain<'_> {
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Problems(pub Vec<Problem>);
 
+/// Said behind as many problems as are told.
+const MORE: &str = "more than that is wrong";
+
 impl Problems {
+    /// How many are told.
+    pub const MOST: usize = 50;
+
     /// `done`, unless something is wrong.
     ///
     /// # Errors
-    /// The problems, sorted by their place.
+    /// The first problems, sorted by their place.
     pub fn unless_any<T>(mut problems: Vec<Problem>, done: T) -> Result<T, Self> {
         if problems.is_empty() {
             return Ok(done);
         }
+        let all = problems.len();
+        problems.retain(|problem| problem.message != MORE);
+        let is_cut = problems.len() < all;
         problems.sort_by(|one, other| (&one.file, one.place).cmp(&(&other.file, other.place)));
         problems.dedup();
+        if is_cut || problems.len() > Self::MOST {
+            problems.truncate(Self::MOST);
+            let file = problems.last().map(|last| last.file.clone());
+            problems.push(Problem {
+                file: file.unwrap_or_default(),
+                place: None,
+                message: MORE.to_owned(),
+                help: None,
+            });
+        }
         Err(Self(problems))
     }
-}
 
-/// Where a key and its value stand, in bytes.
-#[derive(Clone, Debug)]
-struct Spans {
-    key: Range<usize>,
-    value: Range<usize>,
+    /// How many there are of these `nouns`, as a person says it.
+    pub fn count(&self, noun: &str) -> String {
+        match self.0.as_slice() {
+            [_] => format!("1 {noun}"),
+            [told @ .., last] if last.message == MORE => {
+                format!("more than {} {noun}s", told.len())
+            }
+            all => format!("{} {noun}s", all.len()),
+        }
+    }
 }
 
 /// What a file is written in.
@@ -134,8 +160,8 @@ pub struct Document {
     format: Format,
     text: String,
     value: Value,
-    /// By JSON pointer.
-    spans: BTreeMap<String, Spans>,
+    within: Within,
+    lines: Lines,
 }
 
 impl fmt::Debug for Document {
@@ -151,23 +177,27 @@ impl Document {
     /// Most bytes of a file.
     pub const MAX_BYTES: u64 = 4 << 20;
 
-    /// Reads a file: as JSON where its name ends in `.json`, else as TOML.
+    /// Most bytes of a file of settings: a manifest or a deployment.
+    pub const MAX_SETTINGS_BYTES: u64 = 256 << 10;
+
+    /// Reads a file of at most `most` bytes: as JSON where its name ends in
+    /// `.json`, else as TOML.
     ///
     /// # Errors
     /// When it cannot be read, or its syntax is wrong anywhere.
-    pub fn read(path: &Path) -> Result<Self, Problems> {
-        Self::parse(path, Self::text_of(path)?)
+    pub fn read(path: &Path, most: u64) -> Result<Self, Problems> {
+        Self::parse(path, Self::text_of(path, most)?)
     }
 
     /// As [`Document::read`], as JSON whatever the file's name.
     ///
     /// # Errors
     /// As there.
-    pub fn read_as_json(path: &Path) -> Result<Self, Problems> {
-        Self::parse_as_json(path, Self::text_of(path)?)
+    pub fn read_as_json(path: &Path, most: u64) -> Result<Self, Problems> {
+        Self::parse_as_json(path, Self::text_of(path, most)?)
     }
 
-    fn text_of(path: &Path) -> Result<String, Problems> {
+    fn text_of(path: &Path, most: u64) -> Result<String, Problems> {
         let told = |message: String| {
             Problems(vec![Problem {
                 file: path.display().to_string(),
@@ -176,15 +206,7 @@ impl Document {
                 help: None,
             }])
         };
-        let size =
-            std::fs::metadata(path).map_err(|error| told(format!("cannot read: {error}")))?;
-        if size.len() > Self::MAX_BYTES {
-            let limit = Self::MAX_BYTES;
-            return Err(told(format!(
-                "has more than the {limit} bytes that are taken"
-            )));
-        }
-        std::fs::read_to_string(path).map_err(|error| told(format!("cannot read: {error}")))
+        file::read_text(path, most).map_err(|error| told(format!("cannot read: {error}")))
     }
 
     /// As [`Document::read`], of text that stands for the file `path`.
@@ -219,37 +241,49 @@ impl Document {
             };
             Problems(vec![told(place, format!("is no JSON: {words}"))])
         })?;
-        let repeated = located.repeated.iter().map(|key| {
+        let lines = Lines::of(&text);
+        let shown = |key: &&Range<usize>| key.len() <= MAX_KEY;
+        let repeated = located.repeated.iter().filter(shown).map(|key| {
             let name = text.get(key.clone()).unwrap_or_default();
-            let message = format!("the key {name} is there twice");
-            told(place(&text, key.start), message)
+            (key.start, format!("the key {name} is there twice"))
         });
-        let repeated = repeated.collect();
+        let long = located.long.iter().map(|key| {
+            let message = format!("this key has more than {MAX_KEY} bytes");
+            (key.start, message)
+        });
+        let wrong = long.chain(repeated).take(Problems::MOST + 1);
+        let wrong = wrong
+            .map(|(at, message)| told(lines.place(&text, at), message))
+            .collect();
         let document = Self {
             path: path.to_owned(),
             format: Format::Json,
             text,
             value: located.value,
-            spans: located.spans,
+            within: located.within,
+            lines,
         };
-        Problems::unless_any(repeated, document)
+        Problems::unless_any(wrong, document)
     }
 
     fn parse_toml(path: &Path, text: String) -> Result<Self, Problems> {
         let located = toml::read(&text);
+        let lines = Lines::of(&text);
         let told = |(span, message): &(Option<Range<usize>>, String)| Problem {
             file: path.display().to_string(),
-            place: span.as_ref().map(|span| place(&text, span.start)),
+            place: span.as_ref().map(|span| lines.place(&text, span.start)),
             message: message.clone(),
             help: None,
         };
-        let wrong = located.wrong.iter().map(told).collect();
+        let wrong = located.wrong.iter().take(Problems::MOST + 1).map(told);
+        let wrong = wrong.collect();
         let document = Self {
             path: path.to_owned(),
             format: Format::Toml,
             text,
             value: located.value,
-            spans: located.spans,
+            within: located.within,
+            lines,
         };
         Problems::unless_any(wrong, document)
     }
@@ -271,7 +305,7 @@ impl Document {
 
     /// Where in the text the value with these keys stands, in bytes.
     pub fn range(&self, keys: &[&str]) -> Option<Range<usize>> {
-        let spans = self.spans.get(&pointer(keys))?;
+        let spans = self.within.find(&pointer(keys))?;
         Some(spans.value.clone())
     }
 
@@ -299,20 +333,20 @@ impl Document {
         Problem {
             file: self.path.display().to_string(),
             place: self.nearest(pointer, at_value),
-            message: if keys.is_empty() {
+            message: cut(if keys.is_empty() {
                 message.to_string()
             } else {
                 format!("{keys}: {message}")
-            },
+            }),
             help: None,
         }
     }
 
     fn nearest(&self, mut pointer: &str, mut at_value: bool) -> Option<Place> {
         loop {
-            if let Some(spans) = self.spans.get(pointer) {
+            if let Some(spans) = self.within.find(pointer) {
                 let span = if at_value { &spans.value } else { &spans.key };
-                return Some(place(&self.text, span.start));
+                return Some(self.lines.place(&self.text, span.start));
             }
             // A table that is around something missing is shown by its name.
             at_value = false;
@@ -342,6 +376,9 @@ impl Document {
             .map_err(|error| Problems(vec![self.told("", true, format!("its schema: {error}"))]))?;
         let mut wrong = Vec::new();
         for error in validator.iter_errors(value) {
+            if wrong.len() > Problems::MOST {
+                break;
+            }
             self.explain(&base, &schema, &error, &mut wrong);
         }
         Problems::unless_any(wrong, ())?;
@@ -380,7 +417,7 @@ impl Document {
                     .flatten()
                     .map(|(key, _)| key.as_str())
                     .collect();
-                for key in unexpected {
+                for key in unexpected.iter().take(Problems::MOST + 1) {
                     let at = format!("{pointer}/{}", escaped(key));
                     let message = format!("unknown key; there are {}", list(&known));
                     wrong.push(self.told(&at, false, message));
@@ -501,13 +538,14 @@ pub fn schema_of<T: JsonSchema>() -> Value {
         .to_value()
 }
 
-fn place(text: &str, at: usize) -> Place {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.rfind('\n').map_or(before, |end| &before[end + 1..]);
-    Place {
-        line: before.matches('\n').count() + 1,
-        column: line.chars().count() + 1,
+/// A message is for people, however long the text is that it quotes.
+fn cut(mut message: String) -> String {
+    const MOST: usize = 2_000;
+    if message.len() > MOST {
+        message.truncate(message.floor_char_boundary(MOST));
+        message.push('…');
     }
+    message
 }
 
 /// A key within a JSON pointer.

@@ -424,7 +424,7 @@ impl Manifest {
         } else {
             path.to_owned()
         };
-        let document = Document::read(&path)?;
+        let document = Document::read(&path, Document::MAX_SETTINGS_BYTES)?;
         let manifest: Self = document.typed()?;
         let wrong = manifest.problems(&|keys, message| document.problem(keys, message));
         Problems::unless_any(wrong, (manifest, document))

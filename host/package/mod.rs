@@ -6,6 +6,7 @@
 
 mod digest;
 mod document;
+pub(crate) mod file;
 mod grant;
 mod http;
 mod interface;
@@ -31,7 +32,7 @@ pub use self::{
     metadata::Metadata,
     quantity::{Size, Span, duration, size},
     request::{Unasked, Unused},
-    schema::{InvalidSchema, Misfit, Schema},
+    schema::{Checked, InvalidSchema, Misfit, Schema},
     section::{Package, PackageError, Schemas, embed},
     signature::{
         KeyError, Policy, Signature, SignatureError, Trust, generate_key, key_id, public_key,

@@ -1,15 +1,33 @@
 //! JSON schemas that come with a component. They are a stranger's, and are
 //! checked on the host's own threads, where no fuel is counted and no STOP gets
-//! in: so what one may cost is bounded before it is ever used.
+//! in: so what one may cost is bounded before it is ever used, and what a check
+//! costs is told to whoever pays for it.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+mod measure;
+mod toll;
+
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 use jsonschema::{Draft, PatternOptions, Validator};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use self::{
+    measure::Measure,
+    toll::{Patterns, Toll},
+};
 
 /// A schema that stands alone and is cheap to check with.
 #[derive(Clone)]
-pub struct Schema(Arc<Validator>);
+pub struct Schema(Arc<Compiled>);
+
+struct Compiled {
+    text: Value,
+    patterns: Patterns,
+    validator: Validator,
+}
 
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,7 +47,8 @@ pub enum InvalidSchema {
         "refers to {0:?}: only a path inside the schema, such as \"#/$defs/note\", is followed"
     )]
     Reference(String),
-    /// A keyword with which references could mean something else.
+    /// A keyword with which references could mean something else, or one that
+    /// costs too much to check.
     #[error("uses {0}, which is not taken")]
     Keyword(&'static str),
     /// A part that contains itself.
@@ -44,6 +63,15 @@ pub enum InvalidSchema {
     /// Too many regular expressions.
     #[error("has more than {MAX_PATTERNS} regular expressions")]
     Patterns,
+}
+
+/// What a look at a value has brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What does not fit: none if it does, at most five, the outermost first.
+    pub misfits: Vec<Misfit>,
+    /// What the look cost at most, in steps of some ten nanoseconds.
+    pub steps: u64,
 }
 
 /// Something in a value that does not fit a schema.
@@ -74,10 +102,18 @@ const MAX_DEPTH: usize = 64;
 const MAX_PATTERNS: usize = 64;
 const PATTERN_BYTES: usize = 256 << 10;
 
+/// Steps of a check: a tenth of a second at the most.
+const MAX_STEPS: u64 = 4_000_000;
+/// Of one whose misfits are told: branches are looked at once more at each level,
+/// and all misfits are collected before the first is told.
+const MAX_STEPS_TOLD: u64 = 200_000;
+const MAX_MISFITS: u64 = 20_000;
+
 /// Misfits that are told.
 const TOLD: usize = 5;
-/// Bytes of a misfit that quotes the value.
+/// Bytes of a misfit that quotes the value, and of any.
 const QUOTED: usize = 200;
+const MAX_WORDS: usize = 4 * QUOTED;
 
 impl Schema {
     /// Checks and compiles a schema.
@@ -85,164 +121,142 @@ impl Schema {
     /// # Errors
     /// When it is none, or none that stands alone and within bounds.
     pub fn new(schema: &Value) -> Result<Self, InvalidSchema> {
-        Measure::of(schema)?;
-        let linear = PatternOptions::regex()
-            .size_limit(PATTERN_BYTES)
-            .dfa_size_limit(PATTERN_BYTES);
-        let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .with_pattern_options(linear)
-            .offline()
-            .build(schema);
-        match validator {
-            Ok(validator) => Ok(Self(Arc::new(validator))),
-            Err(error) => Err(InvalidSchema::Unfit(told(&error).to_string())),
-        }
+        let patterns = Measure::of(schema)?;
+        let validator = compile(schema, PATTERN_BYTES).map_err(InvalidSchema::Unfit)?;
+        let sizes = patterns
+            .into_iter()
+            .map(|pattern| (pattern.to_owned(), kibibytes(pattern)));
+        Ok(Self(Arc::new(Compiled {
+            text: schema.clone(),
+            patterns: sizes.collect(),
+            validator,
+        })))
     }
 
     /// What in `value` does not fit: none if it does, at most five, the outermost
     /// first.
     pub fn misfits(&self, value: &Value) -> Vec<Misfit> {
-        if self.0.is_valid(value) {
-            return Vec::new();
-        }
-        let errors = self.0.iter_errors(value).take(TOLD);
-        let mut misfits: Vec<_> = errors.map(|error| told(&error)).collect();
-        misfits.sort_by(|one, other| one.pointer.cmp(&other.pointer));
-        misfits
+        self.check(value).misfits
     }
 
-    /// The same in words; `None` if it fits.
-    pub fn unfit(&self, value: &Value) -> Option<String> {
-        let misfits = self.misfits(value);
-        let words: Vec<_> = misfits.iter().map(Misfit::to_string).collect();
+    /// As [`Schema::misfits`], and what that cost. A value that is too large to
+    /// be checked does not fit, whatever it is.
+    pub fn check(&self, value: &Value) -> Checked {
+        let Compiled {
+            text,
+            patterns,
+            validator,
+        } = &*self.0;
+        let Some(cost) = Toll::of(text, patterns, value, MAX_STEPS) else {
+            let words = format!("it is too large to be checked in {MAX_STEPS} steps");
+            return Checked {
+                misfits: vec![Misfit::of_all(words)],
+                steps: MAX_STEPS,
+            };
+        };
+        let mut misfits = Vec::new();
+        if !validator.is_valid(value) {
+            if cost.steps > MAX_STEPS_TOLD || cost.misfits > MAX_MISFITS {
+                misfits.push(Misfit::of_all(
+                    "it is too large to be told where".to_owned(),
+                ));
+            } else {
+                misfits.extend(
+                    validator
+                        .iter_errors(value)
+                        .take(TOLD)
+                        .map(|one| told(&one)),
+                );
+                misfits.sort_by(|one, other| one.pointer.cmp(&other.pointer));
+            }
+        }
+        Checked {
+            misfits,
+            steps: cost.steps,
+        }
+    }
+}
+
+impl Checked {
+    /// What does not fit, in words; `None` if all does.
+    pub fn unfit(&self) -> Option<String> {
+        let words: Vec<_> = self.misfits.iter().map(Misfit::to_string).collect();
         (!words.is_empty()).then(|| words.join("; "))
     }
 }
 
+impl Misfit {
+    /// About the value itself.
+    fn of_all(message: String) -> Self {
+        Self {
+            pointer: String::new(),
+            message,
+        }
+    }
+}
+
+/// A validator whose regular expressions take linear time and little memory.
+fn compile(schema: &Value, pattern_bytes: usize) -> Result<Validator, String> {
+    let linear = PatternOptions::regex()
+        .size_limit(pattern_bytes)
+        .dfa_size_limit(PATTERN_BYTES);
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .with_pattern_options(linear)
+        .offline()
+        .build(schema)
+        .map_err(|error| told(&error).to_string())
+}
+
+/// How large a regular expression is when it is compiled, rounded up to a power
+/// of two: the time that it takes for a byte grows with that.
+fn kibibytes(pattern: &str) -> u64 {
+    let schema = json!({"pattern": pattern});
+    let mut size = 1_usize;
+    while size << 10 < PATTERN_BYTES && compile(&schema, size << 10).is_err() {
+        size *= 2;
+    }
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
 fn told(error: &jsonschema::ValidationError<'_>) -> Misfit {
-    let mut message = error.to_string();
-    if message.len() > QUOTED {
-        message = error.masked_with("it").to_string();
+    let mut words = Words::at_most(QUOTED);
+    if write!(words, "{error}").is_err() {
+        words = Words::at_most(MAX_WORDS);
+        // What there is too much of is cut.
+        let _ = write!(words, "{}", error.masked_with("it"));
     }
-    if message.len() > 4 * QUOTED {
-        message.truncate(message.floor_char_boundary(4 * QUOTED));
-        message.push('…');
-    }
-    let pointer = error.instance_path().as_str().to_owned();
-    Misfit { pointer, message }
-}
-
-/// Size and depth of a part of a schema, references followed.
-#[derive(Clone, Copy)]
-struct Extent {
-    parts: usize,
-    depth: usize,
-}
-
-/// Measures a schema before anything compiles it.
-struct Measure<'a> {
-    root: &'a Value,
-    /// What stands behind each reference; `None` while it is measured.
-    behind: HashMap<&'a str, Option<Extent>>,
-    patterns: usize,
-}
-
-impl<'a> Measure<'a> {
-    fn of(schema: &'a Value) -> Result<(), InvalidSchema> {
-        let mut measure = Self {
-            root: schema,
-            behind: HashMap::new(),
-            patterns: 0,
-        };
-        measure.extent(schema, 0)?;
-        Ok(())
-    }
-
-    fn extent(&mut self, part: &'a Value, level: usize) -> Result<Extent, InvalidSchema> {
-        let mut whole = Extent { parts: 1, depth: 1 };
-        if level > MAX_DEPTH {
-            return Err(InvalidSchema::TooDeep);
-        }
-        match part {
-            Value::Array(items) => {
-                for item in items {
-                    let inner = self.extent(item, level + 1)?;
-                    whole.add(inner)?;
-                }
-            }
-            Value::Object(keys) => {
-                for (key, value) in keys {
-                    self.check_keyword(key, value, level)?;
-                    let inner = match (key.as_str(), value) {
-                        ("$ref", Value::String(to)) => self.behind(to, level)?,
-                        _ => self.extent(value, level + 1)?,
-                    };
-                    whole.add(inner)?;
-                }
-            }
-            _ => {}
-        }
-        Ok(whole)
-    }
-
-    fn check_keyword(
-        &mut self,
-        key: &str,
-        value: &Value,
-        level: usize,
-    ) -> Result<(), InvalidSchema> {
-        match (key, value) {
-            // They change what a reference means.
-            ("$dynamicRef", Value::String(_)) => Err(InvalidSchema::Keyword("`$dynamicRef`")),
-            ("$recursiveRef", Value::String(_)) => Err(InvalidSchema::Keyword("`$recursiveRef`")),
-            ("$id", Value::String(_)) if level > 0 => {
-                Err(InvalidSchema::Keyword("`$id` below its top"))
-            }
-            ("pattern", Value::String(_)) => self.count_patterns(1),
-            ("patternProperties", Value::Object(patterns)) => self.count_patterns(patterns.len()),
-            _ => Ok(()),
-        }
-    }
-
-    fn count_patterns(&mut self, more: usize) -> Result<(), InvalidSchema> {
-        self.patterns += more;
-        if self.patterns > MAX_PATTERNS {
-            return Err(InvalidSchema::Patterns);
-        }
-        Ok(())
-    }
-
-    fn behind(&mut self, to: &'a str, level: usize) -> Result<Extent, InvalidSchema> {
-        match self.behind.get(to) {
-            Some(Some(extent)) => return Ok(*extent),
-            Some(None) => return Err(InvalidSchema::Recursive(to.to_owned())),
-            None => {}
-        }
-        let outside = || InvalidSchema::Reference(to.to_owned());
-        let pointer = to.strip_prefix('#').ok_or_else(outside)?;
-        // An escaped path would be read in one way here and in another there.
-        if pointer.contains('%') {
-            return Err(outside());
-        }
-        let target = self.root.pointer(pointer).ok_or_else(outside)?;
-        self.behind.insert(to, None);
-        let extent = self.extent(target, level + 1)?;
-        self.behind.insert(to, Some(extent));
-        Ok(extent)
+    Misfit {
+        pointer: error.instance_path().as_str().to_owned(),
+        message: words.text,
     }
 }
 
-impl Extent {
-    fn add(&mut self, inner: Self) -> Result<(), InvalidSchema> {
-        self.parts = self.parts.saturating_add(inner.parts);
-        self.depth = self.depth.max(inner.depth + 1);
-        if self.parts > MAX_PARTS {
-            return Err(InvalidSchema::TooLarge);
+/// Takes so many bytes, and then no more.
+struct Words {
+    text: String,
+    most: usize,
+}
+
+impl Words {
+    fn at_most(most: usize) -> Self {
+        Self {
+            text: String::new(),
+            most,
         }
-        if self.depth > MAX_DEPTH {
-            return Err(InvalidSchema::TooDeep);
+    }
+}
+
+impl Write for Words {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = self.most.saturating_sub(self.text.len());
+        if more.len() <= room {
+            self.text.push_str(more);
+            return Ok(());
         }
-        Ok(())
+        let (fits, _) = more.split_at(more.floor_char_boundary(room));
+        self.text.push_str(fits);
+        self.text.push('…');
+        Err(fmt::Error)
     }
 }

@@ -4,7 +4,11 @@
 //! Only sections of the outermost component count. What an inner module or
 //! component carries is that part's own affair and gives it no say.
 
-use std::{ops::Range, path::Path};
+use std::{
+    io,
+    ops::Range,
+    path::{Component, Path},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +17,8 @@ use wasmparser::BinaryReader;
 
 use super::{
     digest::Digest,
-    document::{Document, Problem, Problems},
+    document::{Document, Plain, Problem, Problems},
+    file,
     interface::Names,
     manifest::Manifest,
     metadata::Metadata,
@@ -36,7 +41,7 @@ const MAX_MANIFEST_BYTES: usize = 1 << 20;
 /// Most sections of the outermost component, and signatures among them: they
 /// are held and verified before anything else about the file is known.
 const MAX_SECTIONS: usize = 20_000;
-const MAX_SIGNATURES: usize = 16;
+pub(super) const MAX_SIGNATURES: usize = 16;
 
 /// Length of a component's preamble.
 const PREAMBLE: usize = 8;
@@ -120,7 +125,7 @@ impl Schemas {
         let mut wrong = Vec::new();
         let mut read = |key: &str, file: &Option<std::path::PathBuf>| {
             let file = file.as_deref()?;
-            match schema(&document.folder().join(file)) {
+            match schema(document.folder(), file) {
                 Ok(schema) => Some(schema),
                 Err(error) => {
                     let message = format!("{}: {error}", file.display());
@@ -137,8 +142,21 @@ impl Schemas {
     }
 }
 
-fn schema(file: &Path) -> Result<Value, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read: {error}"))?;
+/// A schema that lies in a project's folder. What lies elsewhere could be a
+/// secret of whoever builds a stranger's project, and would leave with it.
+fn schema(folder: &Path, file: &Path) -> Result<Value, String> {
+    let unreadable = |error: io::Error| format!("cannot read: {error}");
+    let outside = || "is not in the folder of this file, or below it".to_owned();
+    let mut parts = file.components();
+    if !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(outside());
+    }
+    let path = folder.join(file).canonicalize().map_err(unreadable)?;
+    // A link may lead anywhere.
+    if !path.starts_with(folder.canonicalize().map_err(unreadable)?) {
+        return Err(outside());
+    }
+    let text = file::read_text(&path, MAX_MANIFEST_BYTES as u64).map_err(unreadable)?;
     let schema: Value =
         serde_json::from_str(&text).map_err(|error| format!("is not JSON: {error}"))?;
     Schema::new(&schema).map_err(|error| error.to_string())?;
@@ -285,7 +303,8 @@ impl Package {
 
 /// The manifest, and its input's schema compiled.
 fn manifest(bytes: &[u8]) -> Result<(Embedded, Option<Schema>), PackageError> {
-    let wrong = PackageError::Manifest;
+    // It may quote what it complains of.
+    let wrong = |text: String| PackageError::Manifest(Plain(&text).to_string());
     if bytes.len() > MAX_MANIFEST_BYTES {
         let size = bytes.len();
         return Err(wrong(format!(

@@ -18,7 +18,7 @@ use ed25519_dalek::{
 
 use super::{
     digest::{Digest, hex},
-    section::{Package, PackageError, append},
+    section::{MAX_SIGNATURES, Package, PackageError, append},
 };
 use crate::clock::Random;
 
@@ -50,6 +50,9 @@ pub enum SignatureError {
     /// More than anybody needs, each of which would cost a verification.
     #[error("it has more than {0} signatures")]
     TooMany(usize),
+    /// No host would read one more.
+    #[error("it has {0} signatures, which is the most that a host reads")]
+    Full(usize),
     /// The bytes are not those that were signed.
     #[error(
         "its signature by the key {0} does not fit its bytes: it was changed after it was signed"
@@ -167,9 +170,13 @@ fn message(signed: &Digest) -> Vec<u8> {
 /// Adds a signature to a component, after those that it has.
 ///
 /// # Errors
-/// When `wasm` is no component, or has unreadable signatures.
+/// When `wasm` is no component, or has unreadable signatures or as many as it
+/// may have.
 pub fn sign(wasm: &[u8], key: &SigningKey) -> Result<Vec<u8>, PackageError> {
     let package = Package::read(wasm)?;
+    if package.signatures.len() >= MAX_SIGNATURES {
+        return Err(SignatureError::Full(MAX_SIGNATURES).into());
+    }
     let signature = key.sign(&message(&package.signed));
     let section = [
         &[VERSION][..],

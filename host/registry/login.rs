@@ -45,6 +45,8 @@ pub(super) struct Applicant<'a> {
     pub(super) scope: String,
     /// Whether a token service elsewhere may be reached without TLS.
     pub(super) plain_http: bool,
+    /// Whether the registry is on this machine, and so may its token service be.
+    pub(super) local: bool,
 }
 
 impl Applicant<'_> {
@@ -128,7 +130,8 @@ impl Applicant<'_> {
     }
 
     /// The token service's address. The password goes there: in the clear only
-    /// where the operator has said so, or where nobody can listen in.
+    /// where the operator has said so, or within this machine. A registry
+    /// elsewhere has no say in whom on this machine we speak to.
     fn realm(&self, realm: &str) -> Result<Url, RegistryError> {
         let refused = |reason: &str| RegistryError::Redirect {
             host: self.host.to_owned(),
@@ -137,7 +140,7 @@ impl Applicant<'_> {
         let url: Url = realm
             .parse()
             .map_err(|_| refused("the address of its token service is no URL"))?;
-        let plain = self.plain_http || url.host_str().is_some_and(is_loopback);
+        let plain = self.plain_http || (self.local && url.host_str().is_some_and(is_loopback));
         match url.scheme() {
             "https" => Ok(url),
             "http" if plain => Ok(url),
@@ -228,24 +231,29 @@ mod tests {
 
     #[test]
     fn a_password_goes_to_a_token_service_over_tls_only() {
-        let applicant = |plain_http| Applicant {
-            host: "a",
-            login: None,
-            scope: String::new(),
-            plain_http,
+        let takes = |plain_http, local, realm| {
+            let applicant = Applicant {
+                host: "a",
+                login: None,
+                scope: String::new(),
+                plain_http,
+                local,
+            };
+            applicant.realm(realm).is_ok()
         };
         for realm in [
-            "https://b/token",
             "http://127.0.0.1:1/token",
             "http://localhost/token",
             "http://[::1]/token",
         ] {
-            assert!(applicant(false).realm(realm).is_ok(), "{realm}");
+            assert!(takes(false, true, realm), "{realm}");
+            assert!(!takes(false, false, realm), "{realm}");
         }
         for realm in ["http://b/token", "ftp://localhost/token", "token", ""] {
-            assert!(applicant(false).realm(realm).is_err(), "{realm}");
+            assert!(!takes(false, true, realm), "{realm}");
         }
-        assert!(applicant(true).realm("http://b/token").is_ok());
+        assert!(takes(false, false, "https://b/token"));
+        assert!(takes(true, false, "http://b/token"));
     }
 
     #[test]

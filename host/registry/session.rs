@@ -291,6 +291,7 @@ impl<'a> Session<'a> {
             login: self.login.as_ref(),
             scope: format!("repository:{}:{actions}", self.reference.repository()),
             plain_http: self.plain_http,
+            local: self.reference.is_loopback(),
         }
     }
 

@@ -8,20 +8,19 @@
 //!
 //! Files of the first two kinds are named by the digest of their bytes and
 //! hashed again whenever they are read; those of the last by that of the
-//! reference. The folder belongs to the user alone, and may be deleted at any
-//! time.
+//! reference. The folder belongs to the user alone, else nothing in it is read:
+//! that is all that vouches for a tag. It may be deleted at any time.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use super::{artifact::MAX_MANIFEST, error::RegistryError, reference::Reference};
 use crate::{
-    clock::Random,
     neuron::{Digest, Plugin},
+    package::file,
 };
 
 /// A folder of pulled components. Nothing is touched before it is used.
@@ -74,7 +73,7 @@ impl Store {
     ) -> Result<Option<Vec<u8>>, RegistryError> {
         let path = self.path(kind, digest);
         // A file that has grown is cut, and then is not what it should be.
-        let Some(bytes) = read(&path, kind.limit() + 1)? else {
+        let Some(bytes) = self.look(&path, kind.limit() + 1)? else {
             return Ok(None);
         };
         let actual = Digest::of(&bytes);
@@ -103,7 +102,7 @@ impl Store {
     /// The digest of the manifest that the tag stood for when it was pulled.
     pub(super) fn tagged(&self, reference: &Reference) -> Result<Option<Digest>, RegistryError> {
         const LONGEST: u64 = 4096;
-        let Some(bytes) = read(&self.tag(reference), LONGEST)? else {
+        let Some(bytes) = self.look(&self.tag(reference), LONGEST)? else {
             return Ok(None);
         };
         // Whatever else it may hold is no answer.
@@ -136,48 +135,33 @@ impl Store {
         self.folder.join(format!("{digits}.{extension}"))
     }
 
-    /// Written aside and renamed: a reader finds all of it or nothing.
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), RegistryError> {
-        let failed = |source| RegistryError::Store {
+        let written =
+            file::own_folder(&self.folder).and_then(|_| file::replace(path, bytes, 0o600));
+        written.map_err(|source| RegistryError::Store {
             path: path.to_owned(),
             source,
+        })
+    }
+
+    /// At most `limit` bytes of a file, if there is one. What others could have
+    /// put there is not read: nothing says what a tag stands for but its file.
+    fn look(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, RegistryError> {
+        let whole = || -> io::Result<_> {
+            if !self.folder.try_exists()? {
+                return Ok(None);
+            }
+            file::own_folder(&self.folder)?;
+            let mut bytes = Vec::new();
+            File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+            Ok(Some(bytes))
         };
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(&self.folder).map_err(failed)?;
-        let aside = path.with_extension(format!("{:016x}.new", Random::system().u64()));
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&aside)
-            .and_then(|mut file| file.write_all(bytes))
-            .and_then(|()| fs::rename(&aside, path));
-        if written.is_err() {
-            // The first failure is the one to tell of.
-            drop(fs::remove_file(&aside));
+        match whole() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            whole => whole.map_err(|source| RegistryError::Store {
+                path: path.to_owned(),
+                source,
+            }),
         }
-        written.map_err(failed)
     }
-}
-
-/// At most `limit` bytes of a file, if there is one.
-fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, RegistryError> {
-    let whole = || {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    match whole() {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(source) => Err(RegistryError::Store {
-            path: path.to_owned(),
-            source,
-        }),
-    }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
 }

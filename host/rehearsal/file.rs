@@ -33,7 +33,7 @@ impl CaseFile {
     /// # Errors
     /// Everything that is wrong with it, each at its place.
     pub fn read(path: &Path) -> Result<Self, Problems> {
-        Self::of(Document::read(path)?)
+        Self::of(Document::read(path, Document::MAX_BYTES)?)
     }
 
     /// A case of nothing but this input, which is to be written to `path`.

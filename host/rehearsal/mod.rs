@@ -143,7 +143,7 @@ impl Rehearsal {
     /// Why a host does not give the neuron this input.
     fn unfit(&self, case: &CaseFile) -> Option<String> {
         let input = Value::Object(case.case.input.clone());
-        self.input.as_ref()?.unfit(&input)
+        self.input.as_ref()?.check(&input).unfit()
     }
 
     fn perform(

@@ -78,35 +78,74 @@ fn a_name_or_a_language_that_makes_no_sense_is_told() {
     expect!["error: invalid value 'cobol' for '--lang <LANGUAGE>': `cobol` is no language here; there are rust, python, javascript, c and go"].assert_eq(&told(&[&"new", &"--lang", &"cobol", &"notes"]));
 }
 
-/// The other languages are built and run by their own tests.
 #[test]
-fn a_new_project_in_rust_builds_and_runs_by_the_commands_that_are_printed() {
-    let place = folder("new-built").join("notes");
-    let run = neuron(&[&"new", &"--lang", &"rust", &"notes", &"--path", &place]);
-    let printed = run.stdout;
-    let command_in = |start: &str| {
-        let lines = printed.lines().map(str::trim);
-        let mut found = lines.filter(|line| line.starts_with(start));
-        found
-            .next()
-            .unwrap_or_else(|| panic!("no `{start}` in {printed}"))
-    };
-    // As a shell would run them; the toolchain lies in the user's own cache.
-    let shell = |line: &str| {
-        let bin = Path::new(env!("CARGO_BIN_EXE_soma")).parent().unwrap();
-        let path = std::env::var("PATH").unwrap();
+fn the_next_commands_are_what_a_shell_takes_whatever_the_folder_is_called() {
+    let place = folder("new-quoted").join("it's my $HOME");
+    let run = neuron(&[&"new", &"--lang", &"c", &"notes", &"--path", &place]);
+    let told = run
+        .stdout
+        .lines()
+        .find(|line| line.contains("cd "))
+        .unwrap();
+    assert_eq!(
+        told.trim().replace(env!("CARGO_TARGET_TMPDIR"), "TMP"),
+        r"cd 'TMP/authoring-new-quoted/it'\''s my $HOME'"
+    );
+}
+
+/// Makes a project as a person does, and goes on by the commands that it
+/// prints, in a shell. The toolchains lie in the user's own cache, and so does
+/// the code that is compiled: the same project is the same component.
+fn goes_on_by_the_commands_that_are_printed(language: &str) {
+    let place = folder(&format!("new-built-{language}"));
+    let bin = Path::new(env!("CARGO_BIN_EXE_soma")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let shell = |script: &str| {
         let mut shell = std::process::Command::new("sh");
         shell
-            .args(["-c", line])
+            .args(["-ec", script])
             .current_dir(&place)
             .env("PATH", format!("{}:{path}", bin.display()));
         end(&mut shell)
     };
-    let built = shell(command_in("soma neuron build"));
-    assert_eq!(built.exit, 0, "{}", built.stderr);
-    let ran = shell(command_in("soma run"));
-    assert_eq!(ran.exit, 0, "{}", ran.stderr);
-    assert!(ran.stdout.starts_with("AGENT_OUTPUT\n"), "{}", ran.stdout);
-    let tested = shell(command_in("soma neuron test"));
-    assert_eq!(tested.exit, 0, "{}{}", tested.stdout, tested.stderr);
+    let made = shell(&format!(
+        "soma neuron new --lang {language} demo-{language}"
+    ));
+    assert_eq!(made.exit, 0, "{}", made.stderr);
+    let (_, next) = made.stdout.split_once("\nnext\n").unwrap();
+    assert_eq!(next.lines().count(), 4, "{next}");
+    let all = shell(next);
+    assert_eq!(all.exit, 0, "{next}\n{}{}", all.stdout, all.stderr);
+    for told in [
+        "\nok       first-note  ",
+        "\n1 passed, 0 failed\n",
+        "AGENT_OUTPUT\n",
+    ] {
+        assert!(all.stdout.contains(told), "{told:?} in {}", all.stdout);
+    }
+}
+
+#[test]
+fn a_new_project_in_rust_builds_tests_and_runs_by_the_commands_that_are_printed() {
+    goes_on_by_the_commands_that_are_printed("rust");
+}
+
+#[test]
+fn a_new_project_in_python_builds_tests_and_runs_by_the_commands_that_are_printed() {
+    goes_on_by_the_commands_that_are_printed("python");
+}
+
+#[test]
+fn a_new_project_in_javascript_builds_tests_and_runs_by_the_commands_that_are_printed() {
+    goes_on_by_the_commands_that_are_printed("javascript");
+}
+
+#[test]
+fn a_new_project_in_c_builds_tests_and_runs_by_the_commands_that_are_printed() {
+    goes_on_by_the_commands_that_are_printed("c");
+}
+
+#[test]
+fn a_new_project_in_go_builds_tests_and_runs_by_the_commands_that_are_printed() {
+    goes_on_by_the_commands_that_are_printed("go");
 }

@@ -1,5 +1,7 @@
 //! `soma neuron build`.
 
+use std::os::unix::fs::{PermissionsExt, symlink};
+
 use super::*;
 
 const NOTES: &str = r#"id = "notes"
@@ -174,19 +176,170 @@ fn a_project_without_a_language_or_a_component_cannot_be_built() {
 }
 
 #[test]
-fn a_built_file_keeps_its_permissions_and_a_link_to_it_stays_a_link() {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+fn a_built_file_keeps_its_permissions_and_a_link_that_was_named_stays_a_link() {
     let (folder, file) = project("linked", NOTES);
     let real = folder.join("real.wasm");
     fs::write(&real, "").unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::create_dir(folder.join("target")).unwrap();
-    let link = folder.join("target/notes.wasm");
+    let link = folder.join("link.wasm");
     symlink(&real, &link).unwrap();
-    let run = neuron(&[&"build", &folder, &"--component", &file]);
+    let run = neuron(&[&"build", &folder, &"--component", &file, &"-o", &link]);
     assert_eq!(run.exit, 0, "{}", run.stderr);
     assert!(link.symlink_metadata().unwrap().is_symlink());
     let mode = real.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(Package::read(&fs::read(&real).unwrap()).is_ok());
+}
+
+#[test]
+fn a_link_in_a_strangers_project_does_not_lead_out_of_it() {
+    let (folder, file) = project("leads-out", NOTES);
+    let mine = folder.join("mine");
+    fs::create_dir(&mine).unwrap();
+    fs::write(mine.join("notes.wasm"), "mine").unwrap();
+    let target = folder.join("target");
+    let told = |run: &Run| {
+        assert_eq!(run.exit, 3, "{}", run.stdout);
+        run.stderr.replace(env!("CARGO_TARGET_TMPDIR"), "TMP")
+    };
+    fs::create_dir(&target).unwrap();
+    symlink(mine.join("notes.wasm"), target.join("notes.wasm")).unwrap();
+    expect![[r#"
+        error: TMP/authoring-leads-out/target/notes.wasm is a link, which is not followed
+        help: take it away, or name another place to write to
+    "#]]
+    .assert_eq(&told(&neuron(&[&"build", &folder, &"--component", &file])));
+    fs::remove_dir_all(&target).unwrap();
+    symlink(&mine, &target).unwrap();
+    expect![[r#"
+        error: TMP/authoring-leads-out/target is a link, which is not followed
+        help: take it away, or name another place to write to
+    "#]]
+    .assert_eq(&told(&neuron(&[&"build", &folder, &"--component", &file])));
+    assert_eq!(fs::read(mine.join("notes.wasm")).unwrap(), b"mine");
+    // A case that is written, too.
+    let built = folder.join("built.wasm");
+    neuron(&[&"build", &folder, &"--component", &file, &"-o", &built]);
+    fs::create_dir(folder.join("cases")).unwrap();
+    symlink(mine.join("first.json"), folder.join("cases/first.json")).unwrap();
+    let recorded = neuron(&[
+        &"test",
+        &built,
+        &"--record",
+        &"first",
+        &"--input",
+        &r#"{"it's": ""}"#,
+    ]);
+    expect![[r#"
+        error: TMP/authoring-leads-out/cases/first.json is a link, which is not followed
+        help: take it away, or name another place to write to
+    "#]]
+    .assert_eq(&told(&recorded));
+    assert!(!mine.join("first.json").exists());
+}
+
+#[test]
+fn a_schema_that_lies_outside_the_project_does_not_become_a_part_of_it() {
+    let (inner, file) = project("schema-outside/project", NOTES);
+    let outside = inner.parent().unwrap();
+    fs::write(outside.join("secret.json"), r#"{"title": "secret"}"#).unwrap();
+    symlink("../secret.json", inner.join("link.json")).unwrap();
+    let absolute = outside.join("secret.json");
+    let mut all = Vec::new();
+    for name in [
+        "../secret.json",
+        absolute.to_str().unwrap(),
+        "link.json",
+        "./input.json",
+    ] {
+        let manifest = NOTES.replace("input.json", name);
+        fs::write(inner.join("neuron.toml"), manifest).unwrap();
+        let run = neuron(&[&"build", &inner, &"--component", &file]);
+        all.push(format!("{} {}", run.exit, run.stderr));
+    }
+    expect![[r#"
+        3 error: TMP/authoring-schema-outside/project/neuron.toml:6:9: schema.input: ../secret.json: is not in the folder of this file, or below it
+        3 error: TMP/authoring-schema-outside/project/neuron.toml:6:9: schema.input: TMP/authoring-schema-outside/secret.json: is not in the folder of this file, or below it
+        3 error: TMP/authoring-schema-outside/project/neuron.toml:6:9: schema.input: link.json: is not in the folder of this file, or below it
+        0 "#]]
+    .assert_eq(&all.concat().replace(env!("CARGO_TARGET_TMPDIR"), "TMP"));
+}
+
+#[test]
+fn a_project_file_without_an_end_is_not_read() {
+    let (folder, file) = project("endless", NOTES);
+    let told = |name: &str, link: &str| {
+        fs::remove_file(folder.join(name)).unwrap();
+        symlink(link, folder.join(name)).unwrap();
+        let run = neuron(&[&"build", &folder, &"--component", &file]);
+        assert_eq!(run.exit, 3);
+        run.stderr.replace(env!("CARGO_TARGET_TMPDIR"), "TMP")
+    };
+    let pipe = folder.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    expect![[r#"
+        error: TMP/authoring-endless/neuron.toml:6:9: schema.input: input.json: is not in the folder of this file, or below it
+    "#]]
+    .assert_eq(&told("input.json", "/dev/zero"));
+    expect![[r#"
+        error: TMP/authoring-endless/neuron.toml:6:9: schema.input: input.json: cannot read: it is no regular file
+    "#]]
+    .assert_eq(&told("input.json", "pipe"));
+    expect![[r#"
+        error: TMP/authoring-endless/neuron.toml: cannot read: it is no regular file
+    "#]]
+    .assert_eq(&told("neuron.toml", "pipe"));
+    expect![[r#"
+        error: TMP/authoring-endless/neuron.toml: cannot read: it is no regular file
+    "#]]
+    .assert_eq(&told("neuron.toml", "/dev/zero"));
+    fs::write(folder.join("large"), "#".repeat(300_000)).unwrap();
+    expect![[r#"
+        error: TMP/authoring-endless/neuron.toml: cannot read: it has more than the 262144 bytes that are taken
+    "#]]
+    .assert_eq(&told("neuron.toml", "large"));
+}
+
+/// A wheel of the name that pip is told, with something else in it.
+const FORGERY: &str = "\
+import sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1], 'w')
+info = 'componentize_py-0.25.1.dist-info'
+wheel.writestr('componentize_py/__init__.py', 'import os; os.abort()')
+wheel.writestr(info + '/METADATA', 'Metadata-Version: 2.1\\nName: componentize-py\\nVersion: 0.25.1\\n')
+wheel.writestr(info + '/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+wheel.writestr(info + '/RECORD', '')
+wheel.close()
+";
+
+#[test]
+fn a_tool_is_installed_only_if_it_is_the_very_file_that_was_looked_at() {
+    let folder = folder("forged-tool");
+    let wheel = folder.join("componentize_py-0.25.1-py3-none-any.whl");
+    let python = std::process::Command::new("python3")
+        .args(["-c", FORGERY])
+        .arg(&wheel)
+        .status();
+    assert!(python.unwrap().success());
+    let place = folder.join("notes");
+    neuron(&[&"new", &"--lang", &"python", &"notes", &"--path", &place]);
+    let run = end(command()
+        .args(["neuron", "build"])
+        .arg(&place)
+        .env("XDG_CACHE_HOME", folder.join("cache"))
+        .env("PIP_NO_INDEX", "1")
+        .env("PIP_FIND_LINKS", &folder));
+    assert_eq!(run.exit, 5, "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        !folder
+            .join("cache/soma/toolchains/componentize-py-0.25.1")
+            .exists()
+    );
 }

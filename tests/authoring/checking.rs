@@ -317,3 +317,21 @@ fn a_project_is_checked_with_its_manifest_and_what_was_built_of_it() {
         "#]],
     );
 }
+
+#[test]
+fn a_component_that_speaks_of_memory_is_refused_for_what_is_wrong_with_it() {
+    let twice = r#"(export "out of memory" (func 0))"#.repeat(2);
+    let wasm = healthy_with(&format!("(core module (func) {twice})"));
+    shows(
+        &check("speaks", &wasm, &[]),
+        &expect![[r#"
+            exit 3
+            --- stdout
+            TMP/speaks.wasm: this host cannot run it
+            - the component is invalid: failed to parse WebAssembly module: duplicate export name `out of memory` already defined (at offset 0x259)
+            warning: it carries no manifest: nobody can tell what it is and asks for
+              embed one: soma neuron build FOLDER --component FILE
+            --- stderr
+        "#]],
+    );
+}

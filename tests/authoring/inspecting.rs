@@ -243,3 +243,63 @@ fn what_cannot_be_looked_at_is_told_why() {
         "#]],
     );
 }
+
+/// A component whose manifest is wrong in a way that quotes what it says.
+fn quoting() -> Vec<u8> {
+    let mut wasm = healthy(&[]);
+    let key = "\\u001b]0;title\\u0007\u{202e}\u{9b}2J\\nx";
+    let text = format!("{{\"format\": 1, \"manifest\": {{\"{key}\": 1}}}}");
+    let name = b"soma:manifest";
+    let size = 1 + name.len() + text.len();
+    wasm.extend([
+        0,
+        u8::try_from(size).unwrap(),
+        u8::try_from(name.len()).unwrap(),
+    ]);
+    wasm.extend(name);
+    wasm.extend(text.as_bytes());
+    wasm
+}
+
+#[test]
+fn what_a_broken_manifest_says_reaches_no_terminal_as_it_is() {
+    let folder = folder("quoting");
+    let file = folder.join("notes.wasm");
+    fs::write(&file, quoting()).unwrap();
+    let key = folder.join("mine");
+    neuron(&[&"keygen", &key]);
+    let case = folder.join("cases");
+    fs::create_dir(&case).unwrap();
+    fs::write(
+        case.join("one.json"),
+        r#"{"input": {}, "expect": {"reply": {"output": {}}}}"#,
+    )
+    .unwrap();
+    let all: [&[&dyn AsRef<Path>]; 5] = [
+        &[&"neuron", &"inspect", &file],
+        &[&"neuron", &"sign", &file, &"--key", &key],
+        &[&"neuron", &"test", &file],
+        &[&"neuron", &"check", &file],
+        &[&"run", &file],
+    ];
+    let mut told = Vec::new();
+    for words in all {
+        let words = words.iter().map(|word| word.as_ref().as_os_str());
+        let run = end(command().args(words));
+        assert_eq!(run.exit, 3);
+        let said = run.stdout + &run.stderr;
+        assert!(
+            !said.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{9b}']),
+            "{said:?}"
+        );
+        told.push(said.replace(env!("CARGO_TARGET_TMPDIR"), "TMP"));
+    }
+    expect![[r#"
+        error: TMP/authoring-quoting/notes.wasm: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
+        error: TMP/authoring-quoting/notes.wasm: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
+        error: TMP/authoring-quoting/notes.wasm was refused: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
+        TMP/authoring-quoting/notes.wasm: this host cannot run it
+        - its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
+        error: TMP/authoring-quoting/notes.wasm was refused: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
+    "#]].assert_eq(&told.concat());
+}

@@ -225,3 +225,26 @@ fn what_is_no_key_or_no_component_is_told() {
     "#]],
     );
 }
+
+#[test]
+fn a_signature_that_no_host_would_read_is_not_written() {
+    let folder = signing("sixteen");
+    let file = folder.join("notes.wasm");
+    for number in 0..16 {
+        let key = folder.join(number.to_string());
+        neuron(&[&"keygen", &key]);
+        assert_eq!(neuron(&[&"sign", &file, &"--key", &key]).exit, 0);
+    }
+    let before = fs::read(&file).unwrap();
+    shows(
+        &neuron(&[&"sign", &file, &"--key", &folder.join("mine")]),
+        &expect![[r#"
+            exit 3
+            --- stdout
+            --- stderr
+            error: TMP/authoring-sixteen/notes.wasm: it has 16 signatures, which is the most that a host reads
+        "#]],
+    );
+    assert_eq!(fs::read(&file).unwrap(), before);
+    assert!(Package::read(&before).is_ok());
+}

@@ -145,3 +145,18 @@ fn a_neuron_cannot_pretend_that_the_time_ran_out() {
     let run = puppet(&json!([{"fail": {"code": "NEURON_DEADLINE"}}]), []);
     assert_eq!(run.exit, 1);
 }
+
+#[test]
+fn starts_are_not_measured_where_each_would_be_compiled_anew() {
+    let run = end(command()
+        .args(["bench", "--quick", "--only", "start"])
+        .env("SOMA_NEURONS", component("echo").parent().unwrap())
+        .env_remove("XDG_CACHE_HOME")
+        .env_remove("HOME"));
+    run.refuses(
+        5,
+        &expect![[r#"
+        error: neither XDG_CACHE_HOME nor HOME says where to keep compiled code
+    "#]],
+    );
+}

@@ -1,8 +1,10 @@
 //! `soma check` and `soma up`.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, ErrorKind, Write},
+    net::{TcpListener, TcpStream},
     process::{Child, ChildStdin, ChildStdout, Stdio},
+    time::Duration,
 };
 
 use super::*;
@@ -96,8 +98,13 @@ struct Up {
 
 impl Up {
     fn start(site: &Site) -> Self {
+        Self::start_with(site, &[])
+    }
+
+    fn start_with(site: &Site, options: &[&str]) -> Self {
         let mut child = command()
             .arg("up")
+            .args(options)
             .arg(site.file())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -111,7 +118,12 @@ impl Up {
     }
 
     fn tell(&mut self, line: &str) {
-        writeln!(self.requests.as_mut().unwrap(), "{line}").unwrap();
+        self.tell_bytes(format!("{line}\n").as_bytes());
+    }
+
+    fn tell_bytes(&mut self, bytes: &[u8]) {
+        let requests = self.requests.as_mut().unwrap();
+        requests.write_all(bytes).unwrap();
     }
 
     fn next(&mut self) -> Value {
@@ -189,20 +201,7 @@ fn up_reloads_on_demand_and_goes_on_when_that_fails() {
 #[test]
 fn up_reloads_by_itself_when_it_watches() {
     let site = site("command-up-watch");
-    let mut up = {
-        let mut child = command()
-            .args(["up", "--watch"])
-            .arg(site.file())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Up {
-            requests: child.stdin.take(),
-            answers: BufReader::new(child.stdout.take().unwrap()),
-            child,
-        }
-    };
+    let mut up = Up::start_with(&site, &["--watch"]);
     // It is up once it answers.
     up.ask(&json!({"status": true}));
     site.add("echo", "echo.wasm", &ECHO.replace("1.0.0", "1.1.0"));
@@ -286,4 +285,180 @@ fn up_does_not_start_what_cannot_run() {
         error: 1 problem found
         soma.toml:2:10: tenants.acme.neurons.echo.source: cannot read echo.wasm: No such file or directory (os error 2)
     "#]].assert_eq(&site.shown(&run.stderr));
+}
+
+/// A registry that is asked and never answers, until it is dropped.
+struct Silent(TcpListener);
+
+impl Silent {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    /// Waits until somebody asks.
+    fn asked(&self) -> TcpStream {
+        for _ in 0..6_000 {
+            match self.0.accept() {
+                Ok((stream, _)) => return stream,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("nobody asks");
+    }
+
+    /// A neuron that is there.
+    fn neuron(&self) -> String {
+        let port = self.0.local_addr().unwrap().port();
+        format!("\n[tenants.acme.neurons.far]\nsource = \"oci://127.0.0.1:{port}/far:1\"\n")
+    }
+}
+
+fn add(site: &Site, text: &str) {
+    let before = fs::read_to_string(site.file()).unwrap();
+    site.put("soma.toml", (before + text).as_bytes());
+}
+
+#[test]
+fn up_answers_while_a_reload_takes_its_time() {
+    for options in [&[][..], &["--watch"]] {
+        let site = site("command-up-slow");
+        let mut up = Up::start_with(&site, options);
+        let running = up.ask(&json!({"status": true}))["neurons"].clone();
+        let silent = Silent::new();
+        add(&site, &silent.neuron());
+        if options.is_empty() {
+            up.tell(r#"{"id": "first", "reload": true}"#);
+            up.tell(r#"{"id": "second", "reload": true}"#);
+        }
+        let asked = silent.asked();
+        let task = json!({"tenant": "acme", "neuron": "echo", "input": {"a": 1}});
+        assert_eq!(up.ask(&task)["payload"]["output"], json!({"a": 1}));
+        assert_eq!(up.ask(&json!({"status": true}))["neurons"], running);
+        drop((silent, asked));
+        let told = up.next();
+        assert_eq!(
+            told["error"],
+            "the deployment was not reloaded; what ran goes on"
+        );
+        assert_eq!(up.end(), 0);
+    }
+}
+
+#[test]
+fn up_reloads_by_itself_however_much_it_is_asked() {
+    let site = site("command-up-busy");
+    let mut up = Up::start_with(&site, &["--watch"]);
+    up.ask(&json!({"status": true}));
+    site.add("echo", "echo.wasm", &ECHO.replace("1.0.0", "1.1.0"));
+    let is_reloaded = |told: &Value| told["reloaded"]["replaced"] == json!(["acme/echo"]);
+    while !is_reloaded(&up.ask(&json!({"status": true}))) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn up_answers_what_is_no_text_or_has_no_end_and_goes_on() {
+    let site = site("command-up-bytes");
+    let mut up = Up::start(&site);
+    up.tell_bytes(b"{\"id\": \"\xff\"}\n");
+    let told = up.next().to_string();
+    expect![[r#"{"id":null,"error":"the request makes no sense: invalid unicode code point at line 1 column 9"}"#]].assert_eq(&told);
+    let long = "x".repeat(17 << 20);
+    up.tell_bytes(format!("{{\"id\": \"{long}\"}}\n").as_bytes());
+    let told = up.next().to_string();
+    expect![[r#"{"id":null,"error":"the request has more than 16777216 bytes"}"#]].assert_eq(&told);
+    // The last line needs no end of its own.
+    up.tell_bytes(b"\n\n{\"id\": 1, \"status\": true}");
+    drop(up.requests.take());
+    assert_eq!(up.next()["id"], 1);
+    assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn up_takes_more_requests_than_anybody_reads_answers() {
+    const COUNT: usize = 30_000;
+    let site = site("command-up-many");
+    let mut up = Up::start(&site);
+    let mut requests = up.requests.take().unwrap();
+    let asking = std::thread::spawn(move || {
+        for id in 0..COUNT {
+            writeln!(requests, r#"{{"id": {id}, "tenant": "acme", "open": 0}}"#).unwrap();
+        }
+    });
+    let mut ids: Vec<_> = (0..COUNT).map(|_| up.next()["error"].is_string()).collect();
+    ids.dedup();
+    assert_eq!(ids, [true]);
+    asking.join().unwrap();
+    assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn up_says_when_it_cannot_read_any_more() {
+    let site = site("command-up-unreadable");
+    let run = end(command()
+        .arg("up")
+        .arg(site.file())
+        .stdin(fs::File::open(&site.folder).unwrap()));
+    assert_eq!((run.exit, run.stdout.as_str()), (5, ""));
+    expect![[r#"
+        error: cannot read standard input: Is a directory (os error 21)
+    "#]]
+    .assert_eq(&run.stderr);
+}
+
+#[test]
+fn a_trace_is_out_of_reach_of_another_tenant() {
+    let site = site("command-up-tenants");
+    add(
+        &site,
+        "\n[tenants.other.engrams.notes]\nkind = \"memory\"\n",
+    );
+    let mut up = Up::start(&site);
+    let opened = up.ask(&json!({"tenant": "acme", "open": true}));
+    let trace = &opened["trace_id"];
+    let told = up.ask(&json!({"tenant": "other", "commit": trace}));
+    assert_eq!(told["committed"], false);
+    let told = up.ask(&json!({"tenant": "acme", "commit": trace}));
+    assert_eq!(told["committed"], true);
+    assert_eq!(up.end(), 0);
+}
+
+#[test]
+fn a_reader_that_has_gone_away_is_no_failure() {
+    let site = site("command-closed");
+    for words in [&["check"][..], &["check", "--json"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let run = end(command().args(words).arg(site.file()).stdout(writer));
+        assert_eq!((run.exit, run.stderr.as_str()), (0, ""));
+    }
+}
+
+#[test]
+fn half_of_the_credentials_matter_where_a_registry_is_asked() {
+    let site = site("command-credentials");
+    let check = |word: &str| {
+        end(command()
+            .arg(word)
+            .arg(site.file())
+            .env("SOMA_REGISTRY_USER", "me"))
+    };
+    for word in ["check", "up"] {
+        assert_eq!(check(word).exit, 0);
+    }
+    add(&site, &Silent::new().neuron());
+    let expected = expect![[r#"
+        error: SOMA_REGISTRY_HOST, SOMA_REGISTRY_USER and SOMA_REGISTRY_PASSWORD go together; missing: SOMA_REGISTRY_HOST, SOMA_REGISTRY_PASSWORD
+    "#]];
+    for word in ["check", "up"] {
+        let run = check(word);
+        assert_eq!(run.exit, 2);
+        expected.assert_eq(&run.stderr);
+    }
 }

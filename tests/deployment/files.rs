@@ -79,3 +79,53 @@ fn the_committed_schema_of_the_file_is_that_of_the_code() {
     let schema = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
     expect_file!["../../schemas/soma.schema.json"].assert_eq(&schema);
 }
+
+#[test]
+fn a_folder_that_is_no_project_is_told_and_watched_all_the_same() {
+    let site = Site::new("file-projects");
+    site.write(
+        "[policy]\nsignatures = \"off\"\n\n[tenants.acme.neurons.bare]\nsource = \"bare\"\n\n\
+         [tenants.acme.neurons.broken]\nsource = \"broken\"\n",
+    );
+    for folder in ["bare", "broken"] {
+        fs::create_dir(site.folder.join(folder)).unwrap();
+    }
+    fs::write(
+        site.folder.join("broken/neuron.toml"),
+        "id = 7\nversion = 7\n",
+    )
+    .unwrap();
+    site.told(&expect![[r#"
+        soma.toml:5:10: tenants.acme.neurons.bare.source: the folder is no project that can be read: bare/neuron.toml: cannot read: No such file or directory (os error 2)
+        soma.toml:8:10: tenants.acme.neurons.broken.source: the folder is no project that can be read: broken/neuron.toml:1:6: id: must be a text, not a number (and more: `soma neuron check` tells all)"#]]);
+    let files = Deployment::read(&site.file()).unwrap().files();
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| site.shown(&file.display().to_string()))
+        .collect();
+    assert_eq!(
+        names,
+        ["soma.toml", "bare/neuron.toml", "broken/neuron.toml"]
+    );
+}
+
+#[test]
+fn a_file_of_many_mistakes_is_told_in_part() {
+    let site = Site::new("file-many");
+    let text: String = (0..5_000)
+        .map(|number| format!("k{number} = 1\n"))
+        .collect();
+    site.write(&text);
+    let problems = site.check().unwrap_err();
+    assert_eq!(problems.0.len(), 51);
+    assert_eq!(problems.count("problem"), "more than 50 problems");
+    let told = site.shown(&problems.to_string());
+    assert!(
+        told.starts_with("soma.toml:1:1: k0: unknown key;"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("\nsoma.toml: more than that is wrong"),
+        "{told}"
+    );
+}

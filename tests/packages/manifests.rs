@@ -134,3 +134,42 @@ fn the_committed_schema_of_the_manifest_is_that_of_the_code() {
     let schema = serde_json::to_string_pretty(&schema_of::<Manifest>()).unwrap() + "\n";
     expect_file!["../../schemas/neuron.schema.json"].assert_eq(&schema);
 }
+
+#[test]
+fn a_key_is_no_longer_than_a_name_and_what_lies_below_it_costs_no_more_for_it() {
+    let key = "k".repeat(100_000);
+    let items = vec!["0"; 50_000].join(",");
+    let toml = Document::parse(
+        Path::new("neuron.toml"),
+        format!("id = \"a\"\n\"{key}\" = [{items}]\n"),
+    );
+    expect!["neuron.toml:2:1: this key has more than 256 bytes"]
+        .assert_eq(&toml.unwrap_err().to_string());
+    let json = Document::parse(
+        Path::new("case.json"),
+        format!("{{\"a\": {{\"{key}\": [{items}], \"{key}\": 1}}}}"),
+    );
+    expect![[r#"
+        case.json:1:8: this key has more than 256 bytes
+        case.json:1:200015: this key has more than 256 bytes"#]]
+    .assert_eq(&json.unwrap_err().to_string());
+}
+
+#[test]
+fn mistakes_are_found_at_their_place_in_a_text_of_any_length() {
+    let blank = "\n".repeat(200_000);
+    let text = format!("id = \"ä\"\nversion = \"1.0.0\"{blank}# ü\n[grants]\n\"lög\" = true\n");
+    expect![[r#"
+        neuron.toml:1:6: id: "ä" cannot be a name: use 1 to 64 letters, digits, `-` or `_`"#]]
+    .assert_eq(&wrong_at(&text.replace("\"lög\"", "log")));
+    expect![[r#"neuron.toml:200004:1: grants."lög": unknown key; there are `orchestration`, `synapse`, `clock`, `random`, `log`, `wasi`, `files`, `environment` and `http`"#]]
+        .assert_eq(&wrong_at(&text));
+}
+
+fn wrong_at(text: &str) -> String {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("places");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("neuron.toml"), text).unwrap();
+    let told = Manifest::read(&folder).unwrap_err().to_string();
+    told.replace(&format!("{}/", folder.display()), "")
+}

@@ -79,6 +79,28 @@ fn a_schema_that_refers_to_a_file_or_an_address_is_refused() {
         refused(&json!({"$dynamicRef": "#a"})),
         "uses `$dynamicRef`, which is not taken"
     );
+    for draft in [
+        json!({"$schema": "http://json-schema.org/draft-07/schema#"}),
+        json!({"items": {"$schema": "https://json-schema.org/draft/2020-12/schema"}}),
+    ] {
+        assert_eq!(
+            refused(&draft),
+            "uses `$schema` of another draft than 2020-12, which is not taken"
+        );
+    }
+    Schema::new(&json!({"$schema": "https://json-schema.org/draft/2020-12/schema"})).unwrap();
+}
+
+#[test]
+fn a_schema_that_looks_at_what_its_parts_have_looked_at_is_refused() {
+    for keyword in ["unevaluatedProperties", "unevaluatedItems"] {
+        for part in [json!(false), json!({"type": "null"})] {
+            assert_eq!(
+                refused(&json!({"properties": {"a": {"anyOf": [true], keyword: part}}})),
+                format!("uses `{keyword}`, which is not taken")
+            );
+        }
+    }
 }
 
 #[test]
@@ -146,18 +168,18 @@ fn regular_expressions_take_linear_time_and_little_memory() {
 fn schemas_nested_as_deep_as_they_may_be_end_in_time() {
     type Wrap = fn(Value) -> Value;
     let wraps: [Wrap; 8] = [
-        |inner| json!({"allOf": [inner], "anyOf": [true], "unevaluatedProperties": false}),
-        |inner| json!({"anyOf": [inner], "unevaluatedProperties": false}),
-        |inner| json!({"oneOf": [inner, false], "unevaluatedProperties": false}),
-        |inner| json!({"if": inner, "then": true, "else": false, "unevaluatedProperties": false}),
-        |inner| json!({"dependentSchemas": {"a": inner}, "unevaluatedProperties": {"type": "null"}}),
-        |inner| json!({"allOf": [inner], "contains": true, "unevaluatedItems": false}),
-        |inner| json!({"anyOf": [inner], "unevaluatedItems": {"type": "null"}}),
-        |inner| json!({"anyOf": [false, inner], "not": {"not": {}}}),
+        |inner| json!({"allOf": [inner], "anyOf": [true, inner]}),
+        |inner| json!({"anyOf": [false, inner], "minProperties": 0}),
+        |inner| json!({"oneOf": [inner, false, false]}),
+        |inner| json!({"if": inner, "then": true, "else": false}),
+        |inner| json!({"if": false, "else": inner, "contains": true}),
+        |inner| json!({"dependentSchemas": {"a": inner}}),
+        |inner| json!({"not": {"not": inner}}),
+        |inner| json!({"anyOf": [false, {"oneOf": [false, inner]}], "not": {"not": {}}}),
     ];
+    let leaf = json!({"properties": {"a": {"type": "string"}}, "prefixItems": [true, false]});
     for wrap in wraps {
-        let mut schema =
-            json!({"properties": {"a": {"type": "string"}}, "prefixItems": [true, false]});
+        let mut schema = leaf.clone();
         loop {
             let deeper = wrap(schema.clone());
             if Schema::new(&deeper).is_err() {
@@ -165,10 +187,85 @@ fn schemas_nested_as_deep_as_they_may_be_end_in_time() {
             }
             schema = deeper;
         }
-        misfits(&schema, &json!({"a": "a", "b": 2}));
-        misfits(&schema, &json!({"a": 1, "b": 2}));
-        misfits(&schema, &json!([1, 2, 3]));
+        // Taken, refused at the innermost level, and not looked at.
+        for value in [
+            json!({"a": "a", "b": 2}),
+            json!({"a": 1, "b": 2}),
+            json!({"b": 2}),
+            json!([1]),
+            json!([1, 2, 3]),
+        ] {
+            misfits(&schema, &value);
+        }
     }
+}
+
+#[test]
+fn a_look_at_a_large_value_is_refused_before_it_takes_long() {
+    let said = |schema: Value, value: &Value| misfits(&schema, value).join("; ");
+    let many = json!(vec![0; 500_000]);
+    let parts: Vec<_> = (0..1_000).map(|n| json!({"maximum": n})).collect();
+    let text = json!("ab".repeat(500_000));
+    let digits: Value = serde_json::from_str(&"7".repeat(9_999)).unwrap();
+    for (schema, value) in [
+        (json!({"items": {"allOf": parts}}), &many),
+        (
+            json!({"allOf": vec![json!({"uniqueItems": true}); 100]}),
+            &many,
+        ),
+        // In either case nothing is better than to try all ways at each place.
+        (json!({"pattern": "(a|b)*a(a|b){500}b$"}), &text),
+        (
+            json!({"patternProperties": {"(a|b)*a(a|b){500}c": true}}),
+            &json!({"ab".repeat(99_999): 1}),
+        ),
+        (
+            json!({"items": {"multipleOf": digits}}),
+            &json!(vec![digits.clone(); 10]),
+        ),
+    ] {
+        assert_eq!(
+            said(schema, value),
+            "it is too large to be checked in 4000000 steps"
+        );
+    }
+    // What is ordinary is taken as large as it comes.
+    let vectors = json!({"items": {"items": {"type": "number", "minimum": -1, "maximum": 1}}});
+    assert_eq!(said(vectors, &json!(vec![vec![0.25; 1_536]; 200])), "");
+    let named = json!({"properties": {"name": {"pattern": "^[a-z-]{1,64}$"}, "text": {"maxLength": 9_000_000}}});
+    assert_eq!(
+        said(
+            named,
+            &json!({"name": "a-b", "text": "x".repeat(8_000_000)})
+        ),
+        ""
+    );
+}
+
+#[test]
+fn of_a_large_value_it_is_told_that_it_does_not_fit_and_not_where() {
+    let too_many = "it is too large to be told where";
+    let many = json!(vec![0; 500_000]);
+    let deep = json!({"k".repeat(1_000_000): vec![0; 100]});
+    let branches = vec![json!({"items": {"type": "null"}}); 8];
+    for (schema, value) in [
+        (json!({"items": {"type": "null"}}), &many),
+        (json!({"anyOf": [{"items": {"type": "null"}}]}), &many),
+        (json!({"allOf": branches}), &json!(vec![0; 100_000])),
+        // Each misfit carries its path, or a part of the schema.
+        (
+            json!({"additionalProperties": {"items": {"type": "null"}}}),
+            &deep,
+        ),
+        (
+            json!({"items": {"const": "x".repeat(500_000)}}),
+            &json!(vec![0; 100]),
+        ),
+    ] {
+        assert_eq!(misfits(&schema, value), [too_many]);
+    }
+    let told = misfits(&json!({"items": {"type": "null"}}), &json!(vec![0; 1_000]));
+    assert_eq!(told.len(), 5);
 }
 
 #[test]

@@ -161,3 +161,17 @@ fn without_a_store_a_component_can_still_be_pulled_to_a_file() {
     "#]]);
     assert_eq!(fs::read(out).unwrap(), component("a"));
 }
+
+#[test]
+fn a_store_that_others_may_write_to_is_not_believed() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_server, user, reference) = pulled_once("shared-store");
+    let store = user.path(".cache/soma/components");
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o777)).unwrap();
+    user.pull(&reference, &["--offline"])
+        .refuses(3, &expect![[r#"
+            error: the store of components cannot be used: HOME/.cache/soma/components/44c11cbfb6ecf36c23353bc2cffe1dcd01f1da65c76a126364fe76a6b990058c.tag: HOME/.cache/soma/components may be written by others: it must belong to this user with mode 0700
+        "#]]);
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o700)).unwrap();
+    user.pull(&reference, &["--offline"]).done();
+}

@@ -1,6 +1,7 @@
 //! Input that does not fit the schema that a neuron came with.
 
 use soma::{
+    neuron::environment::Governor as _,
     package::{Document, Manifest, Package, Schema, Schemas, embed},
     tenant::Quotas,
 };
@@ -93,6 +94,30 @@ fn unfit_input_is_refused_while_the_tenants_only_place_is_taken() {
         let answer = asked(&stage.tenant, json!({})).await;
         assert_eq!(error(&answer).code, "INVALID_INPUT");
         drop(waiting);
+    });
+}
+
+#[test]
+fn a_tenant_pays_fuel_for_the_look_at_its_input() {
+    let host = host();
+    let quotas = Quotas {
+        fuel_per_second: Some(1_000_000),
+        ..Quotas::default()
+    };
+    let stage = Stage::with_quotas(&host, "acme", quotas);
+    let neuron = stage.puppet("choosy", plugin(&host, "puppet"));
+    let numbers = json!({"properties": {"all": {"items": {"type": "string"}}}});
+    stage
+        .tenant
+        .register(neuron.input_schema(Schema::new(&numbers).unwrap()));
+    run(&host, async move {
+        assert_eq!(stage.tenant.tenant().throttle(), None);
+        let answer = asked(&stage.tenant, json!({"all": vec![0; 100_000]})).await;
+        assert_eq!(
+            error(&answer).message,
+            "the input does not fit the neuron's schema: it is too large to be told where"
+        );
+        assert!(stage.tenant.tenant().throttle().is_some());
     });
 }
 

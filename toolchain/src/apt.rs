@@ -5,6 +5,16 @@ use std::time::Duration;
 
 use crate::process::ask;
 
+/// Whether Debian's packages may be installed: that takes root's rights, by sudo
+/// where we are somebody else, and changes the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apt {
+    /// The caller was started to set this machine up.
+    Use,
+    /// Whoever builds a neuron has not asked for that.
+    Refuse,
+}
+
 /// A slow line, and other programs that hold apt's lock.
 pub const LIMIT: Duration = Duration::from_secs(1800);
 

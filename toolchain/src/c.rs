@@ -16,6 +16,14 @@ use crate::{Error, Language, Say, component};
 const ZIG: Package = Package {
     name: "ziglang",
     version: "0.17.1",
+    files: &[
+        // Linux: x86_64, aarch64.
+        "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54",
+        "b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e",
+        // macOS: x86_64, arm64.
+        "4e0b4b9c02b8d0d220e9948010f860b62ff11d96abb39762eca5fa2ef3f7bc97",
+        "09953b6af7f64168b915180a42774f520f92d86ef6331b28e33915c7e1f0bb23",
+    ],
     about: "the zig compiler, which compiles C too\n\
             (100 MB to download, 410 MB on disk; its first build takes half a minute)",
 };

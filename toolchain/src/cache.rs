@@ -1,13 +1,18 @@
 //! Where installed tools lie, and how they get there whole or not at all.
 
+use std::collections::hash_map::RandomState;
 use std::env;
-use std::fs;
-use std::io;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Prefix of a folder that is being made; its end is the id of the process.
+/// Prefix of a folder that is being made.
 const UNFINISHED: &str = ".building-";
+
+/// Folder of the builds that are under way, beside that of the tools.
+const BUILDS: &str = "builds";
 
 /// The folder of all tools: `soma/toolchains` in `XDG_CACHE_HOME`, or in
 /// `~/.cache` where that is not set.
@@ -61,11 +66,11 @@ fn install_in(
     make: impl FnOnce(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, String> {
     let told = |what: &Path, error: io::Error| format!("{}: {error}", what.display());
-    fs::create_dir_all(folder).map_err(|error| told(folder, error))?;
+    make_private(folder).map_err(|error| told(folder, error))?;
     sweep(folder);
     let place = folder.join(name);
-    let work = Scratch::new(folder.join(format!("{UNFINISHED}{name}-{}", std::process::id())))
-        .map_err(|error| told(folder, error))?;
+    let prefix = format!("{UNFINISHED}{name}-");
+    let work = Scratch::new(folder, &prefix).map_err(|error| told(folder, error))?;
     make(work.path())?;
     match fs::rename(work.path(), &place) {
         Ok(()) => Ok(place),
@@ -75,16 +80,21 @@ fn install_in(
     }
 }
 
-/// Removes unfinished folders whose process is gone.
+/// Makes a folder with those above it, for this user alone.
+fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Removes unfinished folders that nobody works in any more.
 fn sweep(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| name.starts_with(UNFINISHED)) else {
+        if !name.to_string_lossy().starts_with(UNFINISHED) {
             continue;
-        };
-        let process = name.rsplit('-').next().unwrap_or_default();
-        if !Path::new("/proc").join(process).exists() {
+        }
+        let held = File::open(entry.path()).map(|folder| folder.try_lock());
+        if !matches!(held, Ok(Err(TryLockError::WouldBlock))) {
             // What cannot be removed is only space in a cache folder.
             drop(fs::remove_dir_all(entry.path()));
         }
@@ -101,42 +111,66 @@ pub fn replace(place: &Path, contents: &[u8]) -> io::Result<()> {
     if let Some(folder) = place.parent() {
         fs::create_dir_all(folder)?;
     }
-    let mut name = place.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let fresh = place.with_file_name(name);
-    fs::write(&fresh, contents)?;
-    fs::rename(&fresh, place).inspect_err(|_| drop(fs::remove_file(&fresh)))
+    let aside = place.with_file_name(format!(".{}.new", drawn()));
+    // Nobody can have put something there.
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&aside)?;
+    file.write_all(contents)
+        .and_then(|()| fs::rename(&aside, place))
+        .inspect_err(|_| drop(fs::remove_file(&aside)))
 }
 
-/// A working folder that goes away with its owner.
-pub(crate) struct Scratch(PathBuf);
+/// A name that nobody can foresee.
+fn drawn() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// A working folder for this user alone, which goes away with its owner. It is
+/// locked for as long, so that [`sweep`] leaves it alone.
+pub(crate) struct Scratch {
+    path: PathBuf,
+    _lock: File,
+}
 
 impl Scratch {
-    pub(crate) fn new(path: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
+    /// A fresh folder in `folder`. One that is there is nobody's to take over.
+    fn new(folder: &Path, prefix: &str) -> io::Result<Self> {
+        loop {
+            let path = folder.join(format!("{prefix}{}", drawn()));
+            DirBuilder::new().mode(0o700).create(&path)?;
+            let lock = File::open(&path)?;
+            lock.lock()?;
+            // Between the two, somebody who swept may have taken it for left.
+            let ours = lock.metadata()?.ino();
+            if fs::symlink_metadata(&path).is_ok_and(|there| there.ino() == ours) {
+                return Ok(Self { path, _lock: lock });
+            }
+        }
     }
 
-    /// A fresh folder for the files of one build.
+    /// A fresh folder for the files of one build: in the user's own cache, or
+    /// where there is none beside all other temporary files.
     pub(crate) fn for_build() -> io::Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("soma-build-{}-{count}", std::process::id());
-        let path = env::temp_dir().join(name);
-        // Left behind by a process of the same id, long ago.
-        drop(fs::remove_dir_all(&path));
-        Self::new(path)
+        let Ok(tools) = folder() else {
+            return Self::new(&env::temp_dir(), "soma-build-");
+        };
+        let builds = tools.with_file_name(BUILDS);
+        make_private(&builds)?;
+        sweep(&builds);
+        Self::new(&builds, UNFINISHED)
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed is only space in a cache folder.
-        drop(fs::remove_dir_all(&self.0));
+        drop(fs::remove_dir_all(&self.path));
     }
 }
 
@@ -176,16 +210,27 @@ mod tests {
     #[test]
     fn what_a_killed_set_up_left_is_swept_away_and_a_running_one_is_not() {
         let work = Scratch::for_build().unwrap();
-        // The greatest id that Linux gives is 2^22.
-        for process in [4_194_305, std::process::id()] {
-            fs::create_dir(work.path().join(format!("{UNFINISHED}tool-1-{process}"))).unwrap();
+        // Of whatever process: its number may be ours by now.
+        let own = format!("{UNFINISHED}tool-1-{}", std::process::id());
+        for left in [&own, &format!("{UNFINISHED}tool-1-0")] {
+            fs::create_dir(work.path().join(left)).unwrap();
         }
         fs::create_dir(work.path().join("tool-0")).unwrap();
+        let running = Scratch::new(work.path(), UNFINISHED).unwrap();
         sweep(work.path());
         let mut left = names(work.path());
         left.sort();
-        let running = format!("{UNFINISHED}tool-1-{}", std::process::id());
-        assert_eq!(left, [running.as_str(), "tool-0"]);
+        let running = running.path().file_name().unwrap().to_str().unwrap();
+        assert_eq!(left, [running, "tool-0"]);
+    }
+
+    #[test]
+    fn a_folder_to_work_in_is_new_and_for_its_user_alone() {
+        let work = Scratch::for_build().unwrap();
+        assert_eq!(work.path().metadata().unwrap().mode() & 0o777, 0o700);
+        assert!(names(work.path()).is_empty());
+        let other = Scratch::for_build().unwrap();
+        assert_ne!(work.path(), other.path());
     }
 
     #[test]

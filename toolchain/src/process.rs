@@ -1,15 +1,22 @@
 //! Starting other programs: captured with a time limit, or cargo as it is.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// Enough for a question that a program answers without work.
 const QUERY_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a program that has ended may still have to say: another one that it
+/// left behind could hold its pipes for ever.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How many of a failed program's last lines a message repeats.
 const LAST_LINES: usize = 12;
@@ -87,21 +94,22 @@ fn run(command: &mut Command, limit: Duration, lines: usize) -> Ended {
         Err(error) => return Ended::Badly(format!("`{name}` could not be started: {error}")),
     };
     let said = Arc::new(Mutex::new(Vec::new()));
-    let mut readers = Vec::new();
+    let (reading, has_read) = mpsc::channel::<()>();
     if let Some(pipe) = child.stdout.take() {
-        readers.push(collect(pipe, Arc::clone(&said)));
+        collect(pipe, Arc::clone(&said), reading.clone());
     }
     if let Some(pipe) = child.stderr.take() {
-        readers.push(collect(pipe, Arc::clone(&said)));
+        collect(pipe, Arc::clone(&said), reading.clone());
     }
+    drop(reading);
     let start = Instant::now();
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
             Ok(None) if start.elapsed() < limit => thread::sleep(Duration::from_millis(10)),
             Ok(None) => {
-                // The readers are left behind: a grandchild may hold the pipes.
-                let killed = child.kill().and_then(|()| child.wait());
+                end_with_all(Pid::from_child(&child));
+                let killed = child.wait();
                 let end = killed.map_or_else(|error| error.to_string(), |_| "was ended".to_owned());
                 let text = text_of(&said);
                 return Ended::Badly(format!(
@@ -113,10 +121,8 @@ fn run(command: &mut Command, limit: Duration, lines: usize) -> Ended {
             Err(error) => return Ended::Badly(format!("`{name}` could not be awaited: {error}")),
         }
     };
-    for reader in readers {
-        // A reader cannot panic; were it to, its text so far is kept.
-        drop(reader.join());
-    }
+    // Ends when both are at their ends: nothing is ever sent.
+    let _ = has_read.recv_timeout(LAST_WORDS);
     let text = text_of(&said);
     if status.success() {
         Ended::Well(text)
@@ -128,17 +134,41 @@ fn run(command: &mut Command, limit: Duration, lines: usize) -> Ended {
     }
 }
 
+/// Keeps what a program says until its end; `reading` is let go of then.
 fn collect(
     mut pipe: impl Read + Send + 'static,
     said: Arc<Mutex<Vec<u8>>>,
-) -> thread::JoinHandle<()> {
+    reading: mpsc::Sender<()>,
+) {
     thread::spawn(move || {
         let mut chunk = [0_u8; 4096];
         while let Ok(count @ 1..) = pipe.read(&mut chunk) {
             let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
             said.extend(chunk.iter().take(count));
         }
-    })
+        drop(reading);
+    });
+}
+
+/// Ends a program and those that it has started, which all stand still first,
+/// so that none of them starts another.
+fn end_with_all(program: Pid) {
+    // One that has ended meanwhile is nobody's by now.
+    let _ = kill_process(program, Signal::STOP);
+    children(program).into_iter().for_each(end_with_all);
+    let _ = kill_process(program, Signal::KILL);
+}
+
+fn children(program: Pid) -> Vec<Pid> {
+    let threads = fs::read_dir(format!("/proc/{program}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    let lists =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let ids = lists.flat_map(|list| {
+        let ids = list.split_whitespace().filter_map(|id| id.parse().ok());
+        ids.collect::<Vec<i32>>()
+    });
+    ids.filter_map(Pid::from_raw).collect()
 }
 
 fn text_of(said: &Mutex<Vec<u8>>) -> String {
@@ -191,6 +221,31 @@ mod tests {
             ),
             Ended::Well(text) => panic!("it ended well: {text}"),
         }
+    }
+
+    #[test]
+    fn what_a_program_that_hangs_has_started_is_ended_with_it() {
+        let Ended::Badly(reason) = shell(
+            "sh -c 'echo $$; sleep 600; true' & wait",
+            Duration::from_secs(1),
+        ) else {
+            panic!("it ended well");
+        };
+        let inner = reason.lines().last().unwrap_or_default().trim();
+        let stat = fs::read_to_string(format!("/proc/{inner}/stat"));
+        // Gone, or dead and not yet fetched by whoever inherited it.
+        assert!(
+            stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn one_that_a_program_leaves_behind_is_not_waited_for() {
+        let watch = Instant::now();
+        let ended = shell("echo done; sleep 60 &", Duration::from_secs(30));
+        assert!(matches!(ended, Ended::Well(text) if text == "done\n"));
+        assert!(watch.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

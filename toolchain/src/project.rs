@@ -108,29 +108,49 @@ impl Project {
     /// Copies what there is to build from. Tools that are shown one folder
     /// only would not follow a link out of it.
     pub(crate) fn copy_source(&self, to: &Path) -> Result<(), Error> {
-        copy(&self.folder, to, true)
+        copy(&self.folder, to, &mut Vec::new())
             .map_err(|error| Error::Project(format!("{}: {error}", self.folder.display())))
     }
 }
 
-fn copy(from: &Path, to: &Path, top: bool) -> io::Result<()> {
+/// Copies a folder, links followed; `around` are the folders around it as they
+/// are without links.
+fn copy(from: &Path, to: &Path, around: &mut Vec<PathBuf>) -> io::Result<()> {
+    let real = from.canonicalize()?;
+    if around.contains(&real) {
+        return Err(told(
+            from,
+            "is a link that leads back to a folder around it",
+        ));
+    }
+    let is_top = around.is_empty();
+    around.push(real);
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        if text.starts_with('.') || (top && NOT_SOURCE.contains(&text.as_ref())) {
+        if text.starts_with('.') || (is_top && NOT_SOURCE.contains(&text.as_ref())) {
             continue;
         }
         let path = entry.path();
+        let target = to.join(&name);
         // Follows links.
-        if path.is_dir() {
-            copy(&path, &to.join(&name), false)?;
+        let kind = fs::metadata(&path)?;
+        if kind.is_dir() {
+            copy(&path, &target, around)?;
+        } else if kind.is_file() {
+            fs::copy(&path, target)?;
         } else {
-            fs::copy(&path, to.join(&name))?;
+            return Err(told(&path, "is neither a file nor a folder"));
         }
     }
+    around.pop();
     Ok(())
+}
+
+fn told(path: &Path, what: &str) -> io::Error {
+    io::Error::other(format!("{} {what}", path.display()))
 }
 
 #[cfg(test)]
@@ -144,6 +164,24 @@ mod tests {
             folder: PathBuf::new(),
             manifest: manifest.parse().unwrap(),
         }
+    }
+
+    #[test]
+    fn links_are_followed_and_one_that_leads_in_a_circle_is_told() {
+        use std::os::unix::fs::symlink;
+        let work = crate::cache::Scratch::for_build().unwrap();
+        let [from, beside] = ["project", "beside"].map(|name| work.path().join(name));
+        fs::create_dir_all(from.join("lib")).unwrap();
+        fs::create_dir(&beside).unwrap();
+        fs::write(beside.join("helper.py"), "1").unwrap();
+        symlink(&beside, from.join("sdk")).unwrap();
+        symlink(&beside, from.join("lib/sdk")).unwrap();
+        let to = work.path().join("copy");
+        copy(&from, &to, &mut Vec::new()).unwrap();
+        assert!(to.join("sdk/helper.py").is_file() && to.join("lib/sdk/helper.py").is_file());
+        symlink("..", from.join("lib/up")).unwrap();
+        let circle = copy(&from, &to, &mut Vec::new()).unwrap_err().to_string();
+        assert!(circle.ends_with("lib/up is a link that leads back to a folder around it"));
     }
 
     #[test]

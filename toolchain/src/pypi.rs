@@ -1,12 +1,14 @@
 //! Tools that come as Python packages: pip installs each into a folder of its
 //! own, so nothing of the user's Python changes.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::Say;
+use crate::cache::{self, Scratch};
 use crate::process::{Ended, ask, captured};
-use crate::{Say, cache};
 
 const INSTALL_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -14,6 +16,9 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(1800);
 pub(crate) struct Package {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
+    /// The sha256 of each file of that version that may be installed. Whatever
+    /// the index or a mirror of it gives instead is refused.
+    pub(crate) files: &'static [&'static str],
     /// What it is and what it costs, for whoever waits for it.
     pub(crate) about: &'static str,
 }
@@ -35,12 +40,17 @@ impl Package {
             self.name, self.version, self.about
         ));
         let start = Instant::now();
+        let aside = Scratch::for_build().map_err(|error| error.to_string())?;
+        let wanted = aside.path().join("requirements.txt");
+        fs::write(&wanted, self.requirement()).map_err(|error| error.to_string())?;
         let folder = cache::install(&self.folder_name(), |work| {
             let mut install = Command::new(&pip);
             install.args(["-m", "pip", "install", "--no-input", "--no-deps"]);
             install.args(["--only-binary", ":all:", "--no-warn-script-location"]);
             install.arg("--target").arg(work);
-            install.arg(format!("{}=={}", self.name, self.version));
+            install
+                .args(["--require-hashes", "--requirement"])
+                .arg(&wanted);
             // The user's own settings for pip, but those that contradict a folder.
             install
                 .env("PIP_USER", "0")
@@ -57,6 +67,20 @@ impl Package {
             folder.display()
         ));
         Ok(folder)
+    }
+
+    /// As pip reads it.
+    fn requirement(&self) -> String {
+        let hashes = self
+            .files
+            .iter()
+            .map(|hash| format!(" --hash=sha256:{hash}"));
+        format!(
+            "{}=={}{}\n",
+            self.name,
+            self.version,
+            hashes.collect::<String>()
+        )
     }
 
     fn folder_name(&self) -> String {

@@ -15,6 +15,14 @@ use crate::{Error, Language, Say, world};
 const TOOL: Package = Package {
     name: "componentize-py",
     version: "0.25.1",
+    files: &[
+        // Linux: x86_64, aarch64.
+        "8623cd8cab8453cb0cd8bf03f3c7103420d06f2f3d360186a280a70a1ca5e89f",
+        "7b6a87c520358166843af0daa86d2312d7af4cbcbbf1e598951085cf7f2991ca",
+        // macOS: x86_64, arm64.
+        "65fbc4a94df1de8acf7da50a1f5ed1711230188844e53e6332d99029be4e0afa",
+        "a556991534cc496207a9d2ca733c4b0f17ed38ef56a8d6b5f1847fdf1225dd1b",
+    ],
     about: "a Python 3.14 for WebAssembly and what joins it with yours\n\
             (17 MB to download, 47 MB on disk; some seconds)",
 };

@@ -5,6 +5,7 @@
 
 mod bindings;
 mod neurons;
+mod packed;
 mod policy;
 mod polyglot;
 mod registry;
@@ -35,8 +36,10 @@ Commands:
                      is not on PATH.
   neurons            Set up, then build every guest component of plugins/ and
                      templates/: target/neurons/<name>.wasm, those in other
-                     languages <language>_<name>.wasm and, for the components
-                     that misbehave on purpose, hostile/<name>.wasm
+                     languages <language>_<name>.wasm, for the components that
+                     misbehave on purpose hostile/<name>.wasm and, for those of
+                     examples/deployment, packed/<name>.wasm with the manifest
+                     in it, by the host's own command (which is built for that)
   bindings           Generate the bindings that the SDKs of Rust, C and Go carry
                      from wit/, after a change of it
   policy             Check sources, licences and versions of all dependencies

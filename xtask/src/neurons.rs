@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
+use soma_toolchain::apt::Apt;
 use soma_toolchain::rust::{Artifact, artifacts, ensure};
 
 use crate::Failure;
-use crate::polyglot;
 use crate::say::say;
+use crate::{packed, polyglot};
 
 /// The package whose examples misbehave on purpose.
 const HOSTILE: &str = "hostile";
@@ -58,13 +59,16 @@ pub(crate) fn build(root: &Path, wanted: Wanted) -> Result<(), Failure> {
         shown(root, &neurons),
         start.elapsed().as_secs_f64()
     ));
-    Ok(())
+    match wanted {
+        Wanted::Rust => Ok(()),
+        Wanted::All => packed::build(root),
+    }
 }
 
 /// The members of `plugins/`. Cargo says itself what it built: no list of them
 /// is kept anywhere.
 fn rust(root: &Path) -> Result<Vec<Component>, Failure> {
-    let toolchain = ensure(&say)?;
+    let toolchain = ensure(Apt::Use, &say)?;
     let target = root.join("target/guests");
     if !target.join(&toolchain.name).is_dir() {
         say("building the neurons (about two minutes the first time, then seconds)");

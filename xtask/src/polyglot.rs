@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use sha2::{Digest, Sha256};
-use soma_toolchain::{Error, Language, build as build_project, key, template};
+use soma_toolchain::{Error, Language, build as build_project, cache, key, template};
 
 use crate::Failure;
 use crate::neurons::Component;
@@ -86,7 +86,7 @@ fn from_template(root: &Path, language: Language) -> io::Result<PathBuf> {
         if fs::read(&place).is_ok_and(|present| present == file.contents.as_bytes()) {
             continue;
         }
-        soma_toolchain::cache::replace(&place, file.contents.as_bytes())?;
+        cache::replace(&place, file.contents.as_bytes())?;
     }
     Ok(folder)
 }
@@ -114,12 +114,12 @@ impl Project {
         if !(file.is_file() && fs::read_to_string(&key_file).is_ok_and(|last| last == key)) {
             say(&format!("building {}", self.name));
             let start = Instant::now();
-            build_project(self.language, &self.folder, &file, &say).map_err(
-                |error| match error {
+            let component =
+                build_project(self.language, &self.folder, &say).map_err(|error| match error {
                     Error::Usage(_) | Error::Setup(_) => Failure::from(error),
                     other => Failure::Step(anyhow!("building {}: {other}", self.name)),
-                },
-            )?;
+                })?;
+            cache::replace(&file, &component).context("keeping what was built")?;
             fs::write(&key_file, key).context("keeping what was built")?;
             say(&format!(
                 "{} built in {:.1} s",

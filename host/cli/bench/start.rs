@@ -1,13 +1,14 @@
 //! From a component file that the code cache knows to the first reply, for a
 //! neuron of each language.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
 use super::{Bench, Failed, Figures, Measure, figures::Report, roomy_tenant};
 use crate::{
     Host,
+    cli::{Exit, start},
     clock::Stopwatch,
     engram::VectorEngram,
     orchestration::{Access, Dispatch, Neuron, TenantHandle},
@@ -26,7 +27,8 @@ const NEURONS: [(&str, &str); 6] = [
 ];
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<(), Failed> {
-    let host = bench.host(64)?;
+    // Without one it would be the compiler that is measured.
+    let host = start::caching_host(|| Host::builder().instances(64))?;
     let tenant = roomy_tenant(&host, "bench")?;
     let (clock, ids) = (tenant.clock().clone(), tenant.ids().clone());
     let ledger = Arc::clone(tenant.tenant()) as _;
@@ -62,9 +64,12 @@ fn of(
             let timeout = Duration::from_secs(10);
             tenant.dispatch_and_wait(dispatch, timeout).await
         });
-        if answered.is_ok_and(|answer| answer.is_output()) {
-            first.push(watch.elapsed());
+        let answer = answered.map_err(|error| unanswered(name, &error))?;
+        if !answer.is_output() {
+            let said = Value::Object(answer.signal.payload.to_object());
+            return Err(unanswered(name, &said));
         }
+        first.push(watch.elapsed());
     }
     report.line(&Measure::times(
         format!("load of a known neuron ({language})"),
@@ -75,6 +80,11 @@ fn of(
         &first,
     ));
     Ok(())
+}
+
+/// What did not do its work is not measured.
+fn unanswered(name: &str, said: &dyn fmt::Display) -> Failed {
+    Failed::new(Exit::Failed, format!("{name} gave no output: {said}"))
 }
 
 /// One sentence, new in each round.

@@ -135,8 +135,11 @@ impl Neurons {
             return Err(failed.advise("name a file such as soma.toml with `--deployment`"));
         };
         let deployment = Deployment::read(file).map_err(|problems| refused(&problems))?;
-        let host = Arc::new(start::host(|| deployment.host())?);
-        let registry = start::registry(&host, self.offline || deployment.is_offline())?;
+        let host = Arc::new(start::host_compiling(deployment.compiler_limits(), || {
+            deployment.host()
+        })?);
+        let offline = self.offline || deployment.is_offline();
+        let registry = start::registry(&host, offline, deployment.uses_registries())?;
         let mut running = Running::default();
         let changes = deployment.apply(&host, &registry, &mut running);
         let changes = changes.map_err(|problems| refused(&problems))?;

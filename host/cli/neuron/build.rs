@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -40,15 +39,13 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
         Some(output) => output.clone(),
         None => manifest.component(&args.folder),
     };
-    if let Some(folder) = output.parent() {
-        fs::create_dir_all(folder).map_err(|error| {
-            let message = format!("cannot make the folder {}: {error}", folder.display());
-            Failed::new(Exit::Input, message)
-        })?;
+    if args.output.is_none() {
+        // Compilers write beside it.
+        files::check_place(&output)?;
     }
     let bare = match &args.component {
         Some(file) => component::read(file)?,
-        None => compiled(&args.folder, &manifest, &output)?,
+        None => compiled(&args.folder, &manifest)?,
     };
     let whole = embed(&bare, &manifest, &schemas).map_err(|error| {
         let from = args.component.as_ref().unwrap_or(&output);
@@ -56,13 +53,15 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     })?;
     let findings = check::examine(&whole, true)?;
     refuse(&output, &findings)?;
-    files::replace(&output, &whole)?;
+    match &args.output {
+        Some(output) => files::replace(output, &whole)?,
+        None => files::place(&output, &whole)?,
+    }
     out::write(&report(&output, &whole, &schemas, &findings))?;
     Ok(Exit::Ok)
 }
 
-/// Builds the project beside the place where the component goes.
-fn compiled(folder: &Path, manifest: &Manifest, output: &Path) -> Result<Vec<u8>, Failed> {
+fn compiled(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failed> {
     let language = manifest.language.ok_or_else(|| {
         let file = folder.join(Manifest::FILE);
         let message = format!("{}: there is no `language` to build it by", file.display());
@@ -71,12 +70,8 @@ fn compiled(folder: &Path, manifest: &Manifest, output: &Path) -> Result<Vec<u8>
              or build it yourself and give the component with `--component FILE`",
         )
     })?;
-    let aside = files::aside(output);
-    let built = toolchain::build(language, folder, &aside, &|line| eprintln!("{line}"))
-        .and_then(|()| component::read(&aside));
-    // It is there only if it was built.
-    drop(fs::remove_file(&aside));
-    built
+    // A compiler quotes what it compiles.
+    toolchain::build(language, folder, &|lines| out::say(lines))
 }
 
 /// What this host would not run is not written.
@@ -99,17 +94,16 @@ fn report(output: &Path, whole: &[u8], schemas: &Schemas, findings: &Findings) -
     for warning in &findings.warnings {
         let _ = write!(text, "{}", Item("warning: ", warning));
     }
-    let file = output.display();
+    let (file, word) = (output.display(), out::word(output));
     let (digest, size) = (Digest::of(whole), Bytes(whole.len() as u64));
     let input = schemas.input.as_ref().map_or_else(|| json!({}), sample);
-    // Within single quotes a shell takes all but these literally.
-    let input = input.to_string().replace('\'', "'\\''");
+    let input = out::quoted(&input.to_string());
     let _ = write!(
         text,
         "built   {file}\nsize    {size}\ndigest  {digest}\n\n\
          next\n  \
-         soma run {file} --input '{input}'\n  \
-         soma neuron sign {file} --key FILE\n",
+         soma run {word} --input {input}\n  \
+         soma neuron sign {word} --key FILE\n",
     );
     text
 }

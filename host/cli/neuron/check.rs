@@ -135,7 +135,7 @@ fn project(folder: &Path, compile: bool) -> Result<(PathBuf, Findings), Failed> 
     };
     let file = manifest.component(folder);
     if !file.is_file() {
-        let help = format!("build it: soma neuron build {}", folder.display());
+        let help = format!("build it: soma neuron build {}", out::word(folder));
         let reason = Finding::new("there is no such file: it is not built yet", Some(help));
         let findings = Findings {
             reasons: vec![reason],
@@ -148,7 +148,7 @@ fn project(folder: &Path, compile: bool) -> Result<(PathBuf, Findings), Failed> 
     if let Ok(package) = Package::read(&bytes)
         && (package.manifest != Some(manifest) || package.schemas != schemas)
     {
-        let help = format!("build it again: soma neuron build {}", folder.display());
+        let help = format!("build it again: soma neuron build {}", out::word(folder));
         findings.warnings.push(Finding::new(
             "neuron.toml or a schema has changed since it was built",
             Some(help),

@@ -36,13 +36,14 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     }
     let key =
         package::read_public_key(&public_file).map_err(|error| Failed::new(Exit::Input, error))?;
+    let word = out::word(private_file);
     let (private_file, public_file) = (private_file.display(), public_file.display());
     out::write(&format!(
         "key {}\n\n\
          {private_file}  private, for you alone: whoever has it signs in your name\n\
          {public_file}  public, for whoever is to trust what you sign\n\n\
          next\n  \
-         soma neuron sign COMPONENT.wasm --key {private_file}\n",
+         soma neuron sign COMPONENT.wasm --key {word}\n",
         package::key_id(&key),
     ))?;
     Ok(Exit::Ok)

@@ -76,11 +76,12 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     let component = format!("target/{}.wasm", args.name);
     out::write(&format!(
         "{shown}: a neuron in {}\n\nnext\n  \
-         cd {shown}\n  \
+         cd {}\n  \
          soma neuron build\n  \
          soma neuron test\n  \
          soma run {component} --input '{{\"note\": \"A saga undoes what it did.\", \"about\": \"saga\"}}'\n",
         args.language,
+        out::word(&folder),
     ))?;
     Ok(Exit::Ok)
 }

@@ -1,15 +1,12 @@
 //! `soma neuron pull`: a component from a registry, or from the local store.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::remote;
 use crate::{
-    cli::{Exit, Failed, args::Bytes},
+    cli::{Exit, Failed, args::Bytes, files, out},
     package::Digest,
     registry::{Pulled, Settings},
 };
@@ -95,7 +92,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
         registry.pull(&reference, args.digest).await
     })?;
     match &args.output {
-        Some(path) => write(path, &pulled.bytes)?,
+        Some(path) => files::replace(path, &pulled.bytes)?,
         None if pulled.file.is_none() => {
             let message = format!("{reference} was pulled, and there is no store to keep it");
             return Err(Failed::new(Exit::Input, message).advise("name a file with `-o`"));
@@ -104,7 +101,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     }
     let keys = Keys::new(reference.to_string(), args.output.as_deref(), &pulled);
     if args.json {
-        remote::print_json(&keys)?;
+        out::write_json(&keys)?;
     } else {
         keys.print()?;
     }
@@ -132,19 +129,4 @@ impl Keys {
         lines.extend(self.file.map(|file| ("file", file)));
         remote::print(&lines)
     }
-}
-
-/// Written aside and renamed: nobody finds half a component.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{}.new", std::process::id()));
-    let written = fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, path));
-    written.map_err(|error| {
-        // What went wrong first is what is told.
-        drop(fs::remove_file(&aside));
-        Failed::new(
-            Exit::Input,
-            format!("cannot write {}: {error}", path.display()),
-        )
-    })
 }

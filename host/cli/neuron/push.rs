@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::remote;
 use crate::{
-    cli::{Exit, Failed, args::Bytes},
+    cli::{Exit, Failed, args::Bytes, out},
     neuron::Plugin,
     registry::Settings,
 };
@@ -96,7 +96,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
         size_bytes,
     };
     if args.json {
-        remote::print_json(&keys)?;
+        out::write_json(&keys)?;
     } else {
         let Keys {
             reference,

@@ -1,13 +1,10 @@
 //! What push and pull share: a registry to talk to, and how its failures are
 //! told.
 
-use std::io::{self, Write};
-
-use serde::Serialize;
 use tokio::runtime;
 
 use crate::{
-    cli::{Exit, Failed, log, paths},
+    cli::{Exit, Failed, log, out, paths},
     clock::{Clock, Random},
     registry::{Credentials, Reference, Registry, RegistryError, Settings},
 };
@@ -89,22 +86,5 @@ pub(super) fn print(lines: &[(&str, String)]) -> Result<(), Failed> {
         .iter()
         .map(|(name, value)| format!("{name:<9} {value}\n"))
         .collect();
-    write(&text)
-}
-
-/// One JSON object.
-pub(super) fn print_json(keys: &impl Serialize) -> Result<(), Failed> {
-    let text = serde_json::to_string_pretty(keys);
-    let text = text.map_err(|error| Failed::new(Exit::Host, error))?;
-    write(&format!("{text}\n"))
-}
-
-/// A reader that has gone away has seen what it wanted.
-fn write(text: &str) -> Result<(), Failed> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failed::new(Exit::Host, format!("cannot write: {error}")))
-        }
-        _ => Ok(()),
-    }
+    out::write(&text)
 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Exit, Failed, args::Grouped, log, out, paths, run, start},
+    cli::{Exit, Failed, args::Grouped, files, log, out, paths, run, start},
     neuron::{CompilerLimits, Plugin, Sandbox, SandboxConfig, SandboxError},
     package::{Manifest, Problems, is_name},
     rehearsal::{CaseFile, Rehearsal, RehearsalError, Run, Verdict},
@@ -97,7 +97,7 @@ fn find(neuron: &Path) -> Result<(PathBuf, PathBuf), Failed> {
     if component.is_file() {
         return Ok((component, neuron.to_owned()));
     }
-    let folder = neuron.display();
+    let folder = out::word(neuron);
     let message = format!("{} is not there", component.display());
     Err(Failed::new(Exit::Input, message)
         .advise(format!("build it with `soma neuron build {folder}`")))
@@ -170,33 +170,22 @@ fn record(args: &Args, component: &Path, folder: &Path, name: &str) -> Result<Ex
         return Err(Failed::new(Exit::Input, message)
             .advise("write a case with the `grants` that it needs and run it with `--update`"));
     }
-    fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
-    write(&path, &case.with_expectation(&run.expectation()))?;
+    let text = case.with_expectation(&run.expectation());
+    files::place(&path, text.as_bytes())?;
     let told = if args.json {
         let path = path.display().to_string();
         line(
             json!({"recorded": path, "fuel": run.usage().fuel, "host_calls": run.usage().host_calls}),
         )
     } else {
-        format!("recorded {}  {}\n", path.display(), costs(&run))
+        out::plain(&format!("recorded {}  {}\n", path.display(), costs(&run)))
     };
-    out::write(&told)?;
+    out::write_as_it_is(&told)?;
     Ok(Exit::Ok)
 }
 
 fn wrong_cases(problems: Problems) -> Failed {
     Failed::new(Exit::Input, problems)
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> Failed {
-    Failed::new(
-        Exit::Input,
-        format!("cannot write {}: {error}", path.display()),
-    )
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failed> {
-    fs::write(path, text).map_err(|error| unwritable(path, &error))
 }
 
 fn line(value: Value) -> String {
@@ -282,7 +271,7 @@ fn test(args: &Args, component: &Path, folder: &Path) -> Result<Exit, Failed> {
             Ended::Failed
         };
         counts.add(ended);
-        out::write(&report.case(case, &run, &verdict, ended))?;
+        out::write_as_it_is(&report.case(case, &run, &verdict, ended))?;
     }
     if !args.json {
         out::write(&counts.told(args.update))?;
@@ -303,7 +292,7 @@ fn update(case: &CaseFile, run: &Run, verdict: &Verdict) -> Result<Ended, Failed
     };
     let is_new = expectation != *case.expectation();
     if is_new {
-        write(case.path(), &case.with_expectation(&expectation))?;
+        files::place(case.path(), case.with_expectation(&expectation).as_bytes())?;
     }
     Ok(match (verdict.wrong(), is_new) {
         ([], false) => Ended::Ok,
@@ -383,8 +372,9 @@ impl Report {
             Ended::Failed => self.coloured("31", "FAILED "),
         };
         let width = self.width;
-        let mut text = format!("{word}  {:width$}  {}\n", case.name(), costs(run));
-        for line in diff.lines() {
+        let name = out::plain(case.name());
+        let mut text = format!("{word}  {name:width$}  {}\n", costs(run));
+        for line in out::plain(&diff).lines() {
             let line = match line.as_bytes().first() {
                 Some(b'-') => self.coloured("31", line),
                 Some(b'+') => self.coloured("32", line),
@@ -394,7 +384,7 @@ impl Report {
             text += &format!("  {line}\n");
         }
         for problem in verdict.wrong() {
-            text += &format!("  {problem}\n");
+            text += &format!("  {}\n", out::plain(problem));
         }
         text
     }

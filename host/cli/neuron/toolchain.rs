@@ -9,17 +9,16 @@ use crate::{
     package::Language,
 };
 
-/// Builds the project in `folder` into the component file `output`.
+/// The component that the project in `folder` makes.
 ///
 /// # Errors
 /// When the toolchain is not there, or the project does not build.
 pub(super) fn build(
     language: Language,
     folder: &Path,
-    output: &Path,
     say: &dyn Fn(&str),
-) -> Result<(), Failed> {
-    let built = soma_toolchain::build(known(language), folder, output, say);
+) -> Result<Vec<u8>, Failed> {
+    let built = soma_toolchain::build(known(language), folder, say);
     built.map_err(|error| match error {
         Error::Usage(words) => Failed::new(Exit::Usage, words),
         Error::Setup(words) => Failed::new(Exit::Host, words),

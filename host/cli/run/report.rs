@@ -133,7 +133,7 @@ impl Report {
     ) -> Result<Exit, Failed> {
         let exit = self.exit();
         if json {
-            out::write(&self.keys(plugin, engrams)?)?;
+            out::write_json(&self.keys(plugin, engrams))?;
             return Ok(exit);
         }
         let mut text = String::new();
@@ -151,14 +151,14 @@ impl Report {
         }
     }
 
-    fn keys(&self, plugin: &Plugin, engrams: &[Contents]) -> Result<String, Failed> {
+    fn keys<'a>(&'a self, plugin: &'a Plugin, engrams: &'a [Contents]) -> Keys<'a> {
         let Answer {
             signal,
             route,
             usage,
         } = &self.answer;
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        let keys = Keys {
+        Keys {
             kind: signal.signal_type().as_str(),
             route: route.as_deref(),
             payload: Value::Object(signal.payload.to_object()),
@@ -171,10 +171,7 @@ impl Report {
             digest: plugin.digest().to_string(),
             imports: plugin.imports(),
             engrams,
-        };
-        let text = serde_json::to_string_pretty(&keys);
-        text.map(|text| text + "\n")
-            .map_err(|error| Failed::new(Exit::Host, error))
+        }
     }
 }
 

@@ -9,11 +9,11 @@ use crate::{
     signal::TraceId,
 };
 
-/// A line as it is written. Which keys stand together is looked at in
-/// [`Line::request`].
+/// A request as it is written. Which keys stand together is looked at in
+/// [`Keys::request`].
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Line {
+pub(super) struct Keys {
     /// Comes back with the answer.
     pub(super) id: Value,
     pub(super) tenant: Option<String>,
@@ -47,12 +47,12 @@ pub(super) enum Request {
     Status,
 }
 
-impl Line {
+impl Keys {
     /// Reads a line; what is no request comes back as words, with the id where
     /// there is one.
-    pub(super) fn read(text: &str) -> Result<Self, (Value, String)> {
-        serde_json::from_str(text).map_err(|error| {
-            let id = serde_json::from_str::<Value>(text).ok();
+    pub(super) fn read(text: &[u8]) -> Result<Self, (Value, String)> {
+        serde_json::from_slice(text).map_err(|error| {
+            let id = serde_json::from_slice::<Value>(text).ok();
             let id = id.and_then(|value| value.get("id").cloned());
             (
                 id.unwrap_or_default(),

@@ -1,27 +1,21 @@
 //! Doing what `soma up` is told.
 
 use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Write},
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
+    collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration,
 };
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{
-    sync::mpsc,
+    sync::{Mutex as Turns, Semaphore, mpsc},
     task::{JoinSet, spawn_blocking},
 };
 
-use super::request::{Line, Request};
+use super::request::{Keys, Request};
 use crate::{
     Host,
     cli::check::Told,
-    deployment::{Changes, Deployment, Running},
+    deployment::{Changes, Deployment, Running, Summary},
     orchestration::{Dispatch, OpenTrace, StopOptions, TenantHandle},
     package::{Problem, Problems},
     registry::Registry,
@@ -31,18 +25,37 @@ use crate::{
 /// How often `--watch` looks.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Requests that are in hand at a time, those that wait for a task's turn
+/// included, and KiB of them together; then standard input waits.
+const IN_HAND: u32 = 10_000;
+const IN_HAND_KIB: u32 = 256 << 10;
+
+/// A line of standard input, or what is wrong with it.
+pub(super) type Line = Result<Vec<u8>, String>;
+
+/// Takes answers, one a line.
+type Answers = mpsc::Sender<String>;
+
 /// A deployment at work.
 pub(super) struct Server {
     file: PathBuf,
     host: Arc<Host>,
     registry: Registry,
-    /// One change at a time.
+    /// One change at a time. Held by the thread that makes it, until the end.
+    turns: Arc<Turns<()>>,
+    /// Locked for as long as a change takes: not to be touched by a guest's
+    /// thread.
     running: Mutex<Running>,
-    /// Traces that a request opened and none has ended.
-    open: Mutex<BTreeMap<TraceId, OpenTrace>>,
+    /// What runs, as it is told.
+    summaries: Mutex<Arc<Vec<Summary>>>,
+    /// Traces that a request opened and none has ended, by their tenant.
+    open: Mutex<BTreeMap<(Arc<str>, TraceId), OpenTrace>>,
     /// The files of the deployment as it runs.
     files: Mutex<Vec<PathBuf>>,
 }
+
+/// What tells that a file is another by now; none for one that is not there.
+type Stamps = BTreeMap<PathBuf, Option<(u64, i64, i64)>>;
 
 impl Server {
     pub(super) fn new(file: PathBuf, host: Arc<Host>, registry: Registry) -> Self {
@@ -50,81 +63,120 @@ impl Server {
             file,
             host,
             registry,
+            turns: Arc::default(),
             running: Mutex::default(),
+            summaries: Mutex::default(),
             open: Mutex::default(),
             files: Mutex::default(),
         }
     }
 
     /// Takes requests until there are no more and all are answered.
-    pub(super) async fn serve(self: Arc<Self>, mut requests: mpsc::Receiver<String>, watch: bool) {
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        mut requests: mpsc::Receiver<Line>,
+        answers: Answers,
+        watch: bool,
+    ) {
+        let room = Arc::new(Semaphore::new(IN_HAND_KIB as usize));
+        // Before the first answer: whoever has it may change a file.
+        let seen = self.stamps().await;
+        let watching = watch.then(|| {
+            let own = Arc::clone(&self);
+            tokio::spawn(own.watch(seen, answers.clone()))
+        });
         let mut work = JoinSet::new();
-        let mut seen = self.stamps();
+        while let Some(line) = requests.recv().await {
+            // Nobody closes it.
+            let Ok(room) = Arc::clone(&room).acquire_many_owned(share(&line)).await else {
+                break;
+            };
+            let (own, answers) = (Arc::clone(&self), answers.clone());
+            work.spawn(async move {
+                own.answer(line, &answers).await;
+                drop(room);
+            });
+            // What is done is forgotten, so that the set does not grow.
+            while work.try_join_next().is_some() {}
+        }
+        while work.join_next().await.is_some() {}
+        if let Some(watching) = watching {
+            watching.abort();
+            drop(watching.await);
+        }
+        // A change that has begun ends before the host does.
+        drop(self.turns.lock().await);
+    }
+
+    /// Reloads whenever a file of the deployment is another than it was `seen`.
+    async fn watch(self: Arc<Self>, mut seen: Stamps, answers: Answers) {
         loop {
-            tokio::select! {
-                line = requests.recv() => match line {
-                    Some(line) => {
-                        work.spawn(Arc::clone(&self).answer(line));
-                    }
-                    None => break,
-                },
-                // What is done is forgotten, so that the set does not grow.
-                Some(_) = work.join_next() => {}
-                () = self.host.clock().sleep(LOOK), if watch => {
-                    let now = self.stamps();
-                    if now != seen {
-                        seen = now;
-                        let told = self.reload().await;
-                        say(&Value::Null, told);
-                        seen.clone_from(&self.stamps());
-                    }
+            self.host.clock().sleep(LOOK).await;
+            let now = self.stamps().await;
+            if now == seen {
+                continue;
+            }
+            let told = self.reload().await;
+            say(&answers, &Value::Null, told).await;
+            // There may be other files by now. What has changed while the reload
+            // went on is looked at again.
+            seen = self.stamps().await;
+            for (file, stamp) in &mut seen {
+                if let Some(before) = now.get(file) {
+                    *stamp = *before;
                 }
             }
         }
-        while work.join_next().await.is_some() {}
     }
 
-    /// What tells whether a file of the deployment is another by now.
-    fn stamps(&self) -> Vec<Option<(u64, i64, i64)>> {
-        let stamp = |path: &PathBuf| {
-            let data = fs::metadata(path).ok()?;
-            Some((data.ino(), data.mtime(), data.mtime_nsec()))
+    async fn stamps(self: &Arc<Self>) -> Stamps {
+        let files = self.files.lock().clone();
+        aside(move || {
+            let stamp = |file: PathBuf| {
+                let data = fs::metadata(&file).ok();
+                let stamp = data.map(|data| (data.ino(), data.mtime(), data.mtime_nsec()));
+                (file, stamp)
+            };
+            files.into_iter().map(stamp).collect()
+        })
+        .await
+    }
+
+    async fn answer(self: Arc<Self>, line: Line, answers: &Answers) {
+        let read = line
+            .map_err(|words| (Value::Null, words))
+            .and_then(|line| Keys::read(&line));
+        let (id, told) = match read {
+            Err((id, words)) => (id, Err(words)),
+            Ok(keys) => (keys.id.clone(), self.done(keys).await),
         };
-        self.files.lock().iter().map(stamp).collect()
+        let told = told.unwrap_or_else(|words| json!({"error": words}));
+        say(answers, &id, told).await;
     }
 
-    async fn answer(self: Arc<Self>, text: String) {
-        match Line::read(&text) {
-            Err((id, words)) => say(&id, json!({"error": words})),
-            Ok(line) => {
-                let id = line.id.clone();
-                let told = self.done(line).await;
-                say(&id, told.unwrap_or_else(|words| json!({"error": words})));
-            }
-        }
-    }
-
-    async fn done(self: &Arc<Self>, line: Line) -> Result<Value, String> {
-        let tenant = line.tenant.clone();
+    async fn done(self: &Arc<Self>, keys: Keys) -> Result<Value, String> {
+        let tenant = keys.tenant.clone();
         let tenant = || {
             let name = tenant.as_deref().ok_or("the key `tenant` is missing")?;
             let found = self.host.tenant(name);
             found.ok_or_else(|| format!("there is no tenant `{name}`"))
         };
-        match line.request()? {
+        match keys.request()? {
             Request::Task(task, timeout) => {
                 let timeout = timeout.map_or(Duration::MAX, |span| span.duration);
                 run(tenant()?, *task, timeout).await
             }
             Request::Open => {
-                let trace = tenant()?.open_trace();
+                let tenant = tenant()?;
+                let trace = tenant.open_trace();
                 let id = trace.id().clone();
-                self.open.lock().insert(id.clone(), trace);
+                let key = (Arc::clone(tenant.tenant().name()), id.clone());
+                self.open.lock().insert(key, trace);
                 Ok(json!({"trace_id": id.to_string()}))
             }
             Request::Commit(trace) => {
                 let tenant = tenant()?;
-                let held = self.open.lock().remove(&trace);
+                let held = self.held(&tenant, &trace);
                 let committed = tenant.commit_trace(&trace).await;
                 drop(held);
                 Ok(json!({"committed": committed}))
@@ -135,7 +187,7 @@ impl Server {
                 reason,
             } => {
                 let tenant = tenant()?;
-                let held = self.open.lock().remove(&trace);
+                let held = self.held(&tenant, &trace);
                 let options = StopOptions {
                     rollback,
                     reason: reason.map(Arc::from),
@@ -155,19 +207,30 @@ impl Server {
         }
     }
 
+    /// A trace that the tenant opened by a request.
+    fn held(&self, tenant: &TenantHandle, trace: &TraceId) -> Option<OpenTrace> {
+        let key = (Arc::clone(tenant.tenant().name()), trace.clone());
+        self.open.lock().remove(&key)
+    }
+
     fn status(&self) -> Value {
-        let running = self.running.lock();
+        let summaries = Arc::clone(&self.summaries.lock());
         json!({
-            "neurons": running.summaries(),
+            "neurons": *summaries,
             "live_instances": self.host.sandbox().live(),
         })
     }
 
     async fn reload(self: &Arc<Self>) -> Value {
-        let changes = match Deployment::read(&self.file) {
-            Ok(deployment) => self.apply(deployment).await,
-            Err(problems) => Err(problems),
-        };
+        let turn = Arc::clone(&self.turns).lock_owned().await;
+        let own = Arc::clone(self);
+        let changes = aside(move || {
+            let deployment = Deployment::read(&own.file);
+            let changes = deployment.and_then(|deployment| own.apply_here(&deployment));
+            drop(turn);
+            changes
+        })
+        .await;
         let told =
             |problems: &[Problem]| -> Vec<Told> { problems.iter().map(Told::from).collect() };
         match changes {
@@ -195,19 +258,25 @@ impl Server {
     pub(super) fn apply_here(&self, deployment: &Deployment) -> Result<Changes, Problems> {
         let mut running = self.running.lock();
         let changes = deployment.apply(&self.host, &self.registry, &mut running)?;
+        *self.summaries.lock() = Arc::new(running.summaries());
         *self.files.lock() = deployment.files();
         Ok(changes)
     }
+}
 
-    /// On a thread of its own, so that tasks go on.
-    async fn apply(self: &Arc<Self>, deployment: Deployment) -> Result<Changes, Problems> {
-        let own = Arc::clone(self);
-        let applied = spawn_blocking(move || own.apply_here(&deployment));
-        match applied.await {
-            Ok(changes) => changes,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+/// On a thread that no guest uses.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// What a line takes of the room for requests.
+fn share(line: &Line) -> u32 {
+    let bytes = line.as_ref().map_or(0, Vec::len);
+    let kibibytes = u32::try_from(bytes >> 10).unwrap_or(IN_HAND_KIB);
+    kibibytes.clamp(IN_HAND_KIB / IN_HAND, IN_HAND_KIB)
 }
 
 async fn run(tenant: TenantHandle, task: Dispatch, timeout: Duration) -> Result<Value, String> {
@@ -224,11 +293,11 @@ async fn run(tenant: TenantHandle, task: Dispatch, timeout: Duration) -> Result<
     }))
 }
 
-/// One answer, one line. A reader that has gone away has seen what it wanted.
-fn say(id: &Value, mut answer: Value) {
+/// One answer, one line.
+async fn say(answers: &Answers, id: &Value, mut answer: Value) {
     if let Some(keys) = answer.as_object_mut() {
         keys.shift_insert(0, "id".to_owned(), id.clone());
     }
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{answer}").and_then(|()| out.flush());
+    // Nobody takes it any more when it cannot be written.
+    drop(answers.send(answer.to_string()).await);
 }

@@ -20,7 +20,7 @@ impl DagFile {
     /// When it cannot be read, is no JSON, or does not fit the format: all that
     /// does not fit, each with its line and column.
     pub fn read(path: &Path) -> Result<Self, Problems> {
-        Self::of(Document::read_as_json(path)?)
+        Self::of(Document::read_as_json(path, Document::MAX_BYTES)?)
     }
 
     /// As [`DagFile::read`], of text that stands for the file `path`.

@@ -4,14 +4,16 @@ use std::{collections::BTreeMap, ops::Range};
 
 use serde_json::Value;
 
-use super::{Spans, escaped};
+use super::places::{MAX_KEY, Node, Spans, Within};
 
-/// A text with the places of its values, by JSON pointer.
+/// A text with the places of its values.
 pub(super) struct Located {
     pub(super) value: Value,
-    pub(super) spans: BTreeMap<String, Spans>,
+    pub(super) within: Within,
     /// Keys that an object has more than once.
     pub(super) repeated: Vec<Range<usize>>,
+    /// Keys that are too long.
+    pub(super) long: Vec<Range<usize>>,
 }
 
 /// Reads a JSON text.
@@ -23,17 +25,16 @@ pub(super) fn read(text: &str) -> Result<Located, serde_json::Error> {
     let mut walk = Walk {
         text,
         at: 0,
-        spans: BTreeMap::new(),
         repeated: Vec::new(),
+        long: Vec::new(),
     };
-    walk.value("");
-    let Walk {
-        spans, repeated, ..
-    } = walk;
+    let (_, within) = walk.value();
+    let Walk { repeated, long, .. } = walk;
     Ok(Located {
         value,
-        spans,
+        within,
         repeated,
+        long,
     })
 }
 
@@ -41,8 +42,8 @@ pub(super) fn read(text: &str) -> Result<Located, serde_json::Error> {
 struct Walk<'a> {
     text: &'a str,
     at: usize,
-    spans: BTreeMap<String, Spans>,
     repeated: Vec<Range<usize>>,
+    long: Vec<Range<usize>>,
 }
 
 impl Walk<'_> {
@@ -87,57 +88,64 @@ impl Walk<'_> {
     }
 
     /// Steps over a value and keeps what is in it.
-    fn value(&mut self, pointer: &str) -> Range<usize> {
+    fn value(&mut self) -> (Range<usize>, Within) {
         let next = self.peek();
         let start = self.at;
-        match next {
-            Some('{') => self.object(pointer),
-            Some('[') => self.list(pointer),
-            Some('"') => drop(self.string()),
+        let within = match next {
+            Some('{') => Within::Table(self.object()),
+            Some('[') => Within::List(self.list()),
+            Some('"') => {
+                self.string();
+                Within::Nothing
+            }
             _ => {
                 let rest = self.rest();
                 let ends = |c: char| matches!(c, ',' | ']' | '}') || c.is_ascii_whitespace();
                 self.at += rest.find(ends).unwrap_or(rest.len());
+                Within::Nothing
             }
-        }
-        start..self.at
+        };
+        (start..self.at, within)
     }
 
-    fn object(&mut self, pointer: &str) {
+    fn object(&mut self) -> BTreeMap<String, Node> {
+        let mut keys = BTreeMap::new();
         self.take('{');
         while self.peek() == Some('"') {
             let key = self.string();
             let name = self.text.get(key.clone()).unwrap_or_default();
             let name: String = serde_json::from_str(name).unwrap_or_default();
+            if name.len() > MAX_KEY {
+                self.long.push(key.clone());
+            }
             self.take(':');
-            let at = format!("{pointer}/{}", escaped(&name));
-            let value = self.value(&at);
+            let (value, within) = self.value();
             let spans = Spans {
                 key: key.clone(),
                 value,
             };
-            if self.spans.insert(at, spans).is_some() {
+            if keys.insert(name, Node { spans, within }).is_some() {
                 self.repeated.push(key);
             }
             self.take(',');
         }
         self.take('}');
+        keys
     }
 
-    fn list(&mut self, pointer: &str) {
+    fn list(&mut self) -> Vec<Node> {
+        let mut items = Vec::new();
         self.take('[');
-        let mut index = 0_usize;
         while !self.take(']') {
-            let at = format!("{pointer}/{index}");
-            let value = self.value(&at);
+            let (value, within) = self.value();
             let spans = Spans {
                 key: value.clone(),
                 value,
             };
-            self.spans.insert(at, spans);
+            items.push(Node { spans, within });
             self.take(',');
-            index += 1;
         }
+        items
     }
 }
 
@@ -152,15 +160,18 @@ mod tests {
     fn every_value_is_found_at_its_place() {
         let text = r#" {"a\"/b": [1, {"ü": "x,]}"}, []],"e":{} , "n" : -1.5e3}"#;
         let located = read(text).unwrap();
-        let found = |pointer: &str| &text[located.spans[pointer].value.clone()];
+        let spans = |pointer: &str| located.within.find(pointer).unwrap().clone();
+        let found = |pointer: &str| &text[spans(pointer).value];
         assert_eq!(found("/a\"~1b"), r#"[1, {"ü": "x,]}"}, []]"#);
         assert_eq!(found("/a\"~1b/0"), "1");
         assert_eq!(found("/a\"~1b/1/ü"), r#""x,]}""#);
         assert_eq!(found("/a\"~1b/2"), "[]");
         assert_eq!(found("/e"), "{}");
         assert_eq!(found("/n"), "-1.5e3");
-        assert_eq!(&text[located.spans["/n"].key.clone()], "\"n\"");
-        assert_eq!(located.spans.len(), 7);
+        assert_eq!(&text[spans("/n").key], "\"n\"");
+        for none in ["", "/b", "/e/a", "/a\"~1b/3", "/a\"~1b/1/ü/0"] {
+            assert!(located.within.find(none).is_none(), "{none}");
+        }
         assert!(located.repeated.is_empty());
     }
 

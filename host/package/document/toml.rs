@@ -8,15 +8,15 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Spans, escaped};
+use super::places::{MAX_KEY, Node, Spans, Within};
 
 /// What is wrong, and where that can be said.
 type Wrong = (Option<Range<usize>>, String);
 
-/// A text with the places of its values, by JSON pointer.
+/// A text with the places of its values.
 pub(super) struct Located {
     pub(super) value: Value,
-    pub(super) spans: BTreeMap<String, Spans>,
+    pub(super) within: Within,
     /// Wrong syntax, and values that nothing here can be.
     pub(super) wrong: Vec<Wrong>,
 }
@@ -27,41 +27,41 @@ pub(super) fn read(text: &str) -> Located {
     let wrong = errors
         .iter()
         .map(|error| (error.span(), error.message().to_owned()));
-    let mut reader = Reader {
-        spans: BTreeMap::new(),
-        wrong: wrong.collect(),
-    };
-    let value = Value::Object(reader.table(table.get_ref(), ""));
+    let mut reader = Reader(wrong.collect());
+    let (object, within) = reader.table(table.get_ref());
     Located {
-        value,
-        spans: reader.spans,
-        wrong: reader.wrong,
+        value: Value::Object(object),
+        within,
+        wrong: reader.0,
     }
 }
 
 /// Turns the parser's tree into values, and keeps where they stood.
-struct Reader {
-    spans: BTreeMap<String, Spans>,
-    wrong: Vec<Wrong>,
-}
+struct Reader(Vec<Wrong>);
 
 impl Reader {
-    fn table(&mut self, table: &DeTable<'_>, pointer: &str) -> Map<String, Value> {
+    fn table(&mut self, table: &DeTable<'_>) -> (Map<String, Value>, Within) {
         let mut object = Map::new();
+        let mut keys = BTreeMap::new();
         for (key, value) in table {
-            let at = format!("{pointer}/{}", escaped(key.get_ref()));
+            let name = key.get_ref().to_string();
+            if name.len() > MAX_KEY {
+                let message = format!("this key has more than {MAX_KEY} bytes");
+                self.0.push((Some(key.span()), message));
+            }
             let spans = Spans {
                 key: key.span(),
                 value: value.span(),
             };
-            self.spans.insert(at.clone(), spans);
-            object.insert(key.get_ref().to_string(), self.value(value, &at));
+            let (value, within) = self.value(value);
+            keys.insert(name.clone(), Node { spans, within });
+            object.insert(name, value);
         }
-        object
+        (object, Within::Table(keys))
     }
 
-    fn value(&mut self, value: &Spanned<DeValue<'_>>, pointer: &str) -> Value {
-        match value.get_ref() {
+    fn value(&mut self, value: &Spanned<DeValue<'_>>) -> (Value, Within) {
+        let simple = match value.get_ref() {
             DeValue::String(text) => Value::String(text.to_string()),
             DeValue::Boolean(is) => Value::Bool(*is),
             DeValue::Integer(number) => {
@@ -76,24 +76,27 @@ impl Reader {
             },
             DeValue::Datetime(_) => self.unfit(value, "no date is expected anywhere"),
             DeValue::Array(items) => {
-                let items = items.iter().enumerate().map(|(index, item)| {
-                    let at = format!("{pointer}/{index}");
-                    let span = item.span();
+                let items = items.iter().map(|item| {
                     let spans = Spans {
-                        key: span.clone(),
-                        value: span,
+                        key: item.span(),
+                        value: item.span(),
                     };
-                    self.spans.insert(at.clone(), spans);
-                    self.value(item, &at)
+                    let (value, within) = self.value(item);
+                    (value, Node { spans, within })
                 });
-                Value::Array(items.collect())
+                let (values, nodes) = items.unzip();
+                return (Value::Array(values), Within::List(nodes));
             }
-            DeValue::Table(table) => Value::Object(self.table(table, pointer)),
-        }
+            DeValue::Table(table) => {
+                let (object, within) = self.table(table);
+                return (Value::Object(object), within);
+            }
+        };
+        (simple, Within::Nothing)
     }
 
     fn unfit(&mut self, value: &Spanned<DeValue<'_>>, message: &str) -> Value {
-        self.wrong.push((Some(value.span()), message.to_owned()));
+        self.0.push((Some(value.span()), message.to_owned()));
         Value::Null
     }
 }

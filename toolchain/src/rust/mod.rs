@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{Error, Language, Say};
-use crate::apt::{self, apt_get};
+use crate::apt::{self, Apt, apt_get};
 use crate::process::{Ended, ask, captured};
 use crate::project::Project;
 
@@ -48,13 +48,13 @@ pub struct Toolchain {
 ///
 /// [`Error::Setup`] says what was tried and what a person can do;
 /// [`Error::Usage`] that `SOMA_GUEST_TOOLCHAIN` names no way.
-pub fn ensure(say: Say<'_>) -> Result<Toolchain, Error> {
+pub fn ensure(apt: Apt, say: Say<'_>) -> Result<Toolchain, Error> {
     let host = Host::find().map_err(Error::Setup)?;
     let forced = env::var(FORCE).ok().filter(|way| !way.is_empty());
     let tried = match forced.as_deref() {
-        None => either(&host, say),
+        None => either(&host, apt, say),
         Some("rustup") => rustup(&host, say).map_err(|reason| vec![("rustup", reason)]),
-        Some("debian") => debian(&host, say).map_err(|reason| vec![("debian", reason)]),
+        Some("debian") => debian(&host, apt, say).map_err(|reason| vec![("debian", reason)]),
         Some(other) => {
             return Err(Error::Usage(format!(
                 "{FORCE} is `{other}`: it can be rustup or debian"
@@ -67,14 +67,14 @@ pub fn ensure(say: Say<'_>) -> Result<Toolchain, Error> {
 /// Builds a cargo package; its outputs lie in its own `target`.
 pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     project.require("Cargo.toml", Language::Rust)?;
-    let toolchain = ensure(say)?;
+    let toolchain = ensure(Apt::Refuse, say)?;
     let mut cargo = toolchain.cargo_build(&project.folder, &project.folder.join("target"));
     let artifacts = artifacts(cargo.arg("--lib")).map_err(Error::Build)?;
     cargo::only(&artifacts).map_err(Error::Build)
 }
 
 /// What is ready already comes first, then what costs least to set up.
-fn either(host: &Host, say: Say<'_>) -> Result<Toolchain, Vec<(&'static str, String)>> {
+fn either(host: &Host, apt: Apt, say: Say<'_>) -> Result<Toolchain, Vec<(&'static str, String)>> {
     let ready = || packages_missing().is_empty() && host.linker().is_ok();
     if !host.has_target()
         && ready()
@@ -84,7 +84,7 @@ fn either(host: &Host, say: Say<'_>) -> Result<Toolchain, Vec<(&'static str, Str
     }
     rustup(host, say).or_else(|first| {
         say(&format!("rustup's way did not work: {first}"));
-        debian(host, say).map_err(|second| vec![("rustup", first), ("debian", second)])
+        debian(host, apt, say).map_err(|second| vec![("rustup", first), ("debian", second)])
     })
 }
 
@@ -120,11 +120,19 @@ fn rustup(host: &Host, say: Say<'_>) -> Result<Toolchain, String> {
     })
 }
 
-fn debian(host: &Host, say: Say<'_>) -> Result<Toolchain, String> {
+fn debian(host: &Host, apt: Apt, say: Say<'_>) -> Result<Toolchain, String> {
     host.linker()?;
     let missing = packages_missing();
-    if !missing.is_empty() {
-        install(&missing, say)?;
+    match (missing.as_slice(), apt) {
+        ([], _) => {}
+        (missing, Apt::Use) => install(missing, say)?,
+        (missing, Apt::Refuse) => {
+            return Err(format!(
+                "Debian's {} {} not installed",
+                missing.join(" and "),
+                if missing.len() == 1 { "is" } else { "are" }
+            ));
+        }
     }
     let ready = match sysroot::cached() {
         Some(ready) => ready,
