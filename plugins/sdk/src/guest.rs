@@ -8,6 +8,13 @@ use serde_json::json;
 use crate::bindings::soma::neuron::{log, types};
 use crate::{Failure, IntoReply, Task};
 
+/// `soma neuron build` says so for a neuron whose manifest does not ask for
+/// the log, and which may not import it.
+const WITHOUT_LOG: bool = match option_env!("SOMA_NEURON_LOG") {
+    Some(value) => matches!(value.as_bytes(), b"off"),
+    None => false,
+};
+
 /// Runs the author's function on one task.
 pub fn run<I, R, E>(
     task: types::Task,
@@ -18,7 +25,10 @@ where
     R: IntoReply,
     E: Into<Failure>,
 {
-    panic::set_hook(Box::new(tell));
+    // A constant, so that the linker drops the log where it is not asked for.
+    if !WITHOUT_LOG {
+        panic::set_hook(Box::new(tell));
+    }
     Task::from_wire(task)
         .and_then(|task| handle(task).map_err(Into::into))
         .and_then(IntoReply::into_reply)
@@ -28,7 +38,7 @@ where
 
 /// A panic ends the instance with a bare trap. Its text goes to the log before
 /// that, in the form by which the host knows it as the reason of the trap:
-/// level error, field `panic` true.
+/// level error, field `panic` true. Without the log only the trap is left.
 fn tell(panic: &PanicHookInfo<'_>) {
     let message = panic
         .payload_as_str()

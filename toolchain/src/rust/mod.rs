@@ -69,6 +69,10 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     project.require("Cargo.toml", Language::Rust)?;
     let toolchain = ensure(Apt::Refuse, say)?;
     let mut cargo = toolchain.cargo_build(&project.folder, &project.folder.join("target"));
+    // The SDK logs panics, where the manifest asks for the log.
+    if !project.interfaces().contains(&"log") {
+        cargo.env("SOMA_NEURON_LOG", "off");
+    }
     let artifacts = artifacts(cargo.arg("--lib")).map_err(Error::Build)?;
     cargo::only(&artifacts).map_err(Error::Build)
 }
@@ -186,7 +190,12 @@ struct Host {
 impl Host {
     fn find() -> Result<Self, String> {
         let rustc = |words: &[&str]| {
-            ask("rustc", words).map_err(|reason| format!("no working Rust compiler: {reason}"))
+            ask("rustc", words).map_err(|reason| {
+                format!(
+                    "no working Rust compiler: {reason}\n\
+                     install Rust 1.95 or later from https://rustup.rs, then start this command again"
+                )
+            })
         };
         let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?);
         let version = rustc(&["-vV"])?;
