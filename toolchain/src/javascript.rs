@@ -20,6 +20,17 @@ const LOCK: &str = include_str!("npm/package-lock.json");
 
 const SCRIPT: &str = "node_modules/componentize-qjs/bin/componentize-qjs";
 const MODULE: &str = "neuron.js";
+/// Stands before the author's module, and looks at what it exports: it runs at
+/// build time, and without the right export no task could be done.
+const ENTRY: &str = "soma-start.js";
+const START: &str = r#"import * as module from "./neuron.js";
+
+if (typeof module.handler?.handle !== "function") {
+  throw new Error("neuron.js exports no `handler`: write `export const handler = neuron((task) => …)`");
+}
+
+export const handler = module.handler;
+"#;
 const OLDEST_NODE: u32 = 18;
 const INSTALL_LIMIT: Duration = Duration::from_secs(600);
 const LIMIT: Duration = Duration::from_secs(300);
@@ -40,13 +51,14 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let [wit, app, output] = ["wit", "app", "component.wasm"].map(|name| work.path().join(name));
     world::write(project, &wit)?;
     project.copy_source(&app)?;
-    fs::write(app.join("soma-build.js"), facts(project))
-        .map_err(|error| Error::Build(error.to_string()))?;
+    for (name, text) in [("soma-build.js", &*facts(project)), (ENTRY, START)] {
+        fs::write(app.join(name), text).map_err(|error| Error::Build(error.to_string()))?;
+    }
 
     let mut command = Command::new("node");
     command.arg(tool.join(SCRIPT)).arg("--wit").arg(wit);
     command.args(["--world", world::NAME, "--sync", "--opt-size"]);
-    command.arg("--js").arg(app.join(MODULE));
+    command.arg("--js").arg(app.join(ENTRY));
     command.arg("--module-root").arg(&app);
     command.arg("--output").arg(&output);
     if !project.wasi() {

@@ -118,6 +118,8 @@ function optionalJson(what, value) {
   return value === undefined || value === null ? null : json(what, value);
 }
 
+const NO_PROMISE = "write it without async, host calls wait by themselves";
+
 /** Set while a task is done: before, at build time, there is no host. */
 let live = false;
 
@@ -129,13 +131,15 @@ let live = false;
  * is an ERROR: a `Failure` with its own code, anything else NEURON_ERROR.
  */
 export function neuron(handle) {
+  if (typeof handle !== "function") throw new TypeError("neuron() takes the function that does a task");
+  if (handle.constructor.name === "AsyncFunction") throw new TypeError(`the handler is async: ${NO_PROMISE}`);
   return {
     handle(task) {
       live = true;
       try {
         const value = handle(read(task));
         if (typeof value?.then === "function") {
-          throw new Failure("INVALID_OUTPUT", "the neuron returned a promise; host calls wait by themselves");
+          throw new Failure("INVALID_OUTPUT", `the neuron returned a promise; ${NO_PROMISE}`);
         }
         return (value instanceof Reply ? value : Reply.output(value)).wire;
       } catch (error) {
