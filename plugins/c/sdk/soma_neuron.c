@@ -128,6 +128,9 @@ static soma_json *read_json(contract_string_t text, const char *what, soma_failu
   return value;
 }
 
+// In soma_system.c.
+void soma_end_output(void);
+
 bool exports_soma_neuron_handler_handle(exports_soma_neuron_handler_task_t *from, exports_soma_neuron_handler_reply_t *reply, exports_soma_neuron_handler_failure_t *failure) {
   soma_failure *bad = NULL;
   soma_task task = {
@@ -143,6 +146,7 @@ bool exports_soma_neuron_handler_handle(exports_soma_neuron_handler_task_t *from
     soma_push(task.context, read_json(from->context.ptr[at], "an entry of the task's context: ", &bad));
   }
   soma_reply answer = bad != NULL ? soma_failed(bad) : soma_handle(&task);
+  soma_end_output();
   if (answer->failure == NULL) {
     *reply = answer->reply;
     return true;

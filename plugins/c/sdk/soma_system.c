@@ -70,6 +70,18 @@ _Noreturn void soma_assert_fail(const char *expression, const char *file, int li
   soma_panic(soma_buffer_text(&message), file, line);
 }
 
+// Tells the lines that no newline has ended. Set where output is written, so
+// that what writes nothing links nothing of it.
+static void (*tell_unended)(void);
+
+// Empties the C library's buffers; linked only where something fills them.
+__attribute__((weak)) void __stdio_exit(void);
+
+void soma_end_output(void) {
+  if (__stdio_exit != NULL) __stdio_exit();
+  if (tell_unended != NULL) tell_unended();
+}
+
 // What the C library imports of WASI 0.1. A definition here takes the import's
 // place and is linked only where something calls it. With the grant `wasi` the
 // imports stay.
@@ -89,11 +101,27 @@ int32_t WASI(fd_fdstat_get)(int32_t descriptor, int32_t to) {
   return SUCCESS;
 }
 
+// What was written since the last newline, to stdout and to stderr.
+static soma_buffer lines[2];
+
+static void tell(soma_buffer *line) {
+#ifdef SOMA_LOG
+  soma_log(line == &lines[0] ? SOMA_INFO : SOMA_WARN, soma_buffer_text(line), NULL);
+#endif
+  line->size = 0;
+}
+
+static void tell_lines(void) {
+  for (size_t at = 0; at < 2; at++) {
+    if (lines[at].size > 0) tell(&lines[at]);
+  }
+}
+
 // stdout becomes lines of level info, stderr of level warn.
 int32_t WASI(fd_write)(int32_t descriptor, int32_t pieces, int32_t count, int32_t to);
 int32_t WASI(fd_write)(int32_t descriptor, int32_t pieces, int32_t count, int32_t to) {
-  static soma_buffer lines[2];
   if (descriptor != 1 && descriptor != 2) return BAD_DESCRIPTOR;
+  tell_unended = tell_lines;
   const struct {
     const char *data;
     size_t size;
@@ -107,10 +135,7 @@ int32_t WASI(fd_write)(int32_t descriptor, int32_t pieces, int32_t count, int32_
         soma_put_bytes(line, &piece[at].data[byte], 1);
         continue;
       }
-#ifdef SOMA_LOG
-      soma_log(descriptor == 1 ? SOMA_INFO : SOMA_WARN, soma_buffer_text(line), NULL);
-#endif
-      line->size = 0;
+      tell(line);
     }
   }
   *(size_t *)(uintptr_t)to = written;

@@ -163,7 +163,8 @@ def _failure(error: BaseException):
     message = f"{type(error).__name__}: {error}"
     if asked("log"):
         log.error(message, traceback=soma_system.traceback_of(error))
-    return _types.Failure("NEURON_ERROR", message, False)
+    code = "NOT_ASKED_FOR" if isinstance(error, soma_system.NotAskedFor) else "NEURON_ERROR"
+    return _types.Failure(code, message, False)
 
 
 # Reading input.
