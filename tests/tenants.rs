@@ -67,13 +67,13 @@ fn a_tenants_name_is_a_part_of_subjects_and_there_is_one_of_each() {
         .unwrap_err()
         .to_string();
     expect_test::expect![[r#"
-        `` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters, digits, `-` or `_`
-        `a b` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters, digits, `-` or `_`
-        `a.b` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters, digits, `-` or `_`
-        `*` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters, digits, `-` or `_`
-        `>` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters, digits, `-` or `_`
-        `Köln` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters, digits, `-` or `_`
-        `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters, digits, `-` or `_`
+        `` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
+        `a b` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
+        `a.b` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
+        `*` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
+        `>` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
+        `Köln` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
+        `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
         there is already a tenant `acme`"#]].assert_eq(&told);
     assert_eq!(&**known.tenant().name(), "acme");
     assert!(host.tenant("acme").is_some() && host.tenant("other").is_none());

@@ -158,8 +158,16 @@ impl fmt::Display for Language {
 impl FromStr for Language {
     type Err = String;
 
+    /// Also by the short names that people have for them, in any case.
     fn from_str(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|one| one.name() == name);
+        let lower = name.to_ascii_lowercase();
+        let known = match lower.as_str() {
+            "rs" => Some(Self::Rust),
+            "py" => Some(Self::Python),
+            "js" => Some(Self::Javascript),
+            "golang" => Some(Self::Go),
+            full => Self::ALL.into_iter().find(|one| one.name() == full),
+        };
         known.ok_or_else(|| {
             format!("`{name}` is no language here; there are rust, python, javascript, c and go")
         })
@@ -439,7 +447,7 @@ impl Manifest {
     pub(super) fn problems(&self, told: &dyn Fn(&[&str], String) -> Problem) -> Vec<Problem> {
         let mut wrong = Vec::new();
         let no_name = |text: &str| {
-            format!("{text:?} cannot be a name: use 1 to 64 letters, digits, `-` or `_`")
+            format!("{text:?} cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`")
         };
         if !is_name(&self.id) {
             wrong.push(told(&["id"], no_name(&self.id)));

@@ -70,15 +70,32 @@ impl Request {
 }
 
 /// An import that the component's own manifest does not ask for.
+/// What one line of the manifest would ask for is one of these.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it asks for more than it says: it imports `{import}`, which its manifest does not ask for"
+    "it asks for more than it says: it imports {}, which its manifest does not ask for",
+    some(.imports)
 )]
 pub struct Unasked {
-    /// The import as the component names it.
-    pub import: String,
+    /// The imports as the component names them; at least one.
+    pub imports: Vec<String>,
     /// What the manifest would have to say.
     line: &'static str,
+}
+
+/// The first ones by name: of WASI a toolchain links a dozen at once.
+fn some(imports: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<_> = imports.iter().take(SHOWN).collect();
+    let mut text = String::new();
+    for (index, import) in shown.iter().enumerate() {
+        text += if index == 0 { "" } else { ", " };
+        text += &format!("`{import}`");
+    }
+    match imports.len().saturating_sub(SHOWN) {
+        0 => text,
+        more => format!("{text} and {more} more of the kind"),
+    }
 }
 
 impl Unasked {
@@ -104,14 +121,21 @@ impl Package {
         let Some(manifest) = &self.manifest else {
             return Vec::new();
         };
-        let asked = |import: &String| {
-            let request = Request::of(import)?;
-            (!request.is_in(manifest)).then(|| Unasked {
-                import: import.clone(),
-                line: request.line(),
-            })
-        };
-        self.names.imports.iter().filter_map(asked).collect()
+        let mut all: Vec<Unasked> = Vec::new();
+        for import in &self.names.imports {
+            let Some(request) = Request::of(import).filter(|one| !one.is_in(manifest)) else {
+                continue;
+            };
+            let line = request.line();
+            match all.iter_mut().find(|unasked| unasked.line == line) {
+                Some(unasked) => unasked.imports.push(import.clone()),
+                None => all.push(Unasked {
+                    imports: vec![import.clone()],
+                    line,
+                }),
+            }
+        }
+        all
     }
 
     /// What its manifest asks for in vain, in the manifest's order.

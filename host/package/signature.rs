@@ -231,7 +231,17 @@ pub fn public_key(key: &SigningKey) -> Result<String, KeyError> {
 /// # Errors
 /// When the file cannot be read or holds something else.
 pub fn read_key(path: &Path) -> Result<SigningKey, KeyError> {
-    SigningKey::from_pkcs8_pem(&pem(path)?).map_err(|error| unfit(path, "private key", error))
+    let text = pem(path)?;
+    SigningKey::from_pkcs8_pem(&text).map_err(|error| {
+        if VerifyingKey::from_public_key_pem(&text).is_ok() {
+            return unfit(
+                path,
+                "private key",
+                "this is the public one, for others to check with",
+            );
+        }
+        unfit(path, "private key", error)
+    })
 }
 
 /// Reads a public key from a PEM file (SPKI).

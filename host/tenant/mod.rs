@@ -54,7 +54,7 @@ impl std::fmt::Debug for Tenant {
 /// A tenant's name that cannot be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters, \
+    "`{0}` is no tenant name: it becomes a part of bus subjects, so use 1 to 64 letters (a-z, A-Z), \
      digits, `-` or `_`"
 )]
 pub struct InvalidName(pub String);

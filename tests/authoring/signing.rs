@@ -203,7 +203,7 @@ fn what_is_no_key_or_no_component_is_told() {
             exit 3
             --- stdout
             --- stderr
-            error: TMP/authoring-unfit/mine.pub is no private key: it must be a PEM file of an ed25519 key, as `soma neuron keygen` writes it (PKCS#8 ASN.1 error: PEM error: unexpected PEM type label: expecting "PRIVATE KEY")
+            error: TMP/authoring-unfit/mine.pub is no private key: it must be a PEM file of an ed25519 key, as `soma neuron keygen` writes it (this is the public one, for others to check with)
         "#]],
     );
     shows(

@@ -79,15 +79,20 @@ fn each_import_that_a_manifest_does_not_ask_for_is_told_with_the_line_that_is_mi
           write `random = "system"` under `[grants]` into its neuron.toml, or build it without that import
         it asks for more than it says: it imports `soma:neuron/log@0.1.0`, which its manifest does not ask for
           write `log = true` under `[grants]` into its neuron.toml, or build it without that import
-        it asks for more than it says: it imports `wasi:io/streams@0.2.0`, which its manifest does not ask for
-          write `wasi = true` under `[grants]` into its neuron.toml, or build it without that import
-        it asks for more than it says: it imports `wasi:cli/environment@0.2.0`, which its manifest does not ask for
-          write `wasi = true` under `[grants]` into its neuron.toml, or build it without that import
-        it asks for more than it says: it imports `wasi:filesystem/types@0.2.0`, which its manifest does not ask for
+        it asks for more than it says: it imports `wasi:io/streams@0.2.0`, `wasi:cli/environment@0.2.0`, `wasi:filesystem/types@0.2.0`, which its manifest does not ask for
           write `wasi = true` under `[grants]` into its neuron.toml, or build it without that import
         it asks for more than it says: it imports `wasi:http/outgoing-handler@0.2.0`, which its manifest does not ask for
           write `http = ["GET=https://api.example.org"]` under `[grants]` into its neuron.toml, or build it without that import
     "#]].assert_eq(&lines.concat());
+}
+
+#[test]
+fn of_many_imports_that_one_line_would_ask_for_the_first_are_named() {
+    let all = ["io/poll", "io/error", "io/streams", "cli/exit", "cli/stdin"];
+    let all = all.map(|name| format!("wasi:{name}@0.2.0"));
+    let package = package(&all.each_ref().map(String::as_str), "[grants]\n");
+    expect!["it asks for more than it says: it imports `wasi:io/poll@0.2.0`, `wasi:io/error@0.2.0`, `wasi:io/streams@0.2.0` and 2 more of the kind, which its manifest does not ask for"]
+        .assert_eq(&unasked(&package).join("\n"));
 }
 
 #[test]

@@ -63,9 +63,9 @@ version = "one"
 files = { "../up" = "read" }
 "#,
         &expect![[r#"
-            neuron.toml:1:6: id: "no te" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
+            neuron.toml:1:6: id: "no te" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
             neuron.toml:2:11: version: "one" is no version such as "1.0.0": unexpected character 'o' while parsing major version number
-            neuron.toml:5:21: grants.files."../up": "../up" cannot be a name: use 1 to 64 letters, digits, `-` or `_`"#]],
+            neuron.toml:5:21: grants.files."../up": "../up" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`"#]],
     );
 }
 
@@ -89,7 +89,7 @@ access = "read"
 "#,
         &expect![[r#"
             neuron.toml:4:16: grants.environment.0: "X = 1\norchestration = true\n#" cannot be the name of a variable: use letters, digits and `_`
-            neuron.toml:5:1: engrams."b\u{1b}[2K\nerror: none": "b\u{1b}[2K\nerror: none" cannot be a name: use 1 to 64 letters, digits, `-` or `_`"#]],
+            neuron.toml:5:1: engrams."b\u{1b}[2K\nerror: none": "b\u{1b}[2K\nerror: none" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`"#]],
     );
 }
 

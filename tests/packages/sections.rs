@@ -103,7 +103,7 @@ fn a_manifest_that_is_none_is_refused_in_words() {
         .assert_eq(&told(r#"{"format": 2}"#));
     expect!["its embedded manifest is wrong: unknown field `rights`, expected one of `format`, `manifest`, `schemas` at line 1 column 22"]
         .assert_eq(&told(r#"{"format": 1, "rights": []}"#));
-    expect![[r#"its embedded manifest is wrong: id: "" cannot be a name: use 1 to 64 letters, digits, `-` or `_`"#]]
+    expect![[r#"its embedded manifest is wrong: id: "" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`"#]]
         .assert_eq(&told(r#"{"format": 1, "manifest": {"id": "", "version": "1.0.0"}}"#));
 }
 

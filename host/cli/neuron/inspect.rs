@@ -91,7 +91,7 @@ fn keys_of(file: &Path, package: &Package, vouched: &[Vouched]) -> Value {
         },
         "imports": package.names.imports,
         "exports": package.names.exports,
-        "unasked": unasked.iter().map(|one| &one.import).collect::<Vec<_>>(),
+        "unasked": unasked.iter().flat_map(|one| &one.imports).collect::<Vec<_>>(),
         "unused": unused.iter().map(|one| &one.key).collect::<Vec<_>>(),
         "signatures": vouched,
         "metadata": metadata,
