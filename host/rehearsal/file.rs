@@ -84,6 +84,11 @@ impl CaseFile {
         self.document.path()
     }
 
+    /// The task's input.
+    pub fn input(&self) -> &Object {
+        &self.case.input
+    }
+
     /// What it expects, as it stands in the file; null where that is nothing.
     pub fn expectation(&self) -> &Value {
         let expected = self.document.value().get("expect");
@@ -94,6 +99,11 @@ impl CaseFile {
     /// A problem at the value with these keys.
     pub fn problem(&self, keys: &[&str], message: impl std::fmt::Display) -> Problem {
         self.document.problem(keys, message)
+    }
+
+    /// As [`CaseFile::problem`], at the key rather than at its value.
+    pub fn key_problem(&self, keys: &[&str], message: impl std::fmt::Display) -> Problem {
+        self.document.key_problem(keys, message)
     }
 
     /// The file's text with another expectation in it; the rest is as it was.
@@ -137,8 +147,9 @@ impl Wrong<'_> {
 
     fn name(&mut self, list: &str, name: &str) {
         if !is_name(name) {
-            let message =
-                format!("{name:?} cannot be a name: use 1 to 64 letters, digits, `-` or `_`");
+            let message = format!(
+                "{name:?} cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`"
+            );
             self.tell(&[list, name], message);
         }
     }

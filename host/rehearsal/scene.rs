@@ -166,6 +166,18 @@ impl Builder<'_> {
         let mut names: Vec<_> = asked.keys().chain(scenes.keys()).collect();
         names.sort();
         names.dedup();
+        if manifest.is_some() {
+            let known: Vec<_> = asked.keys().map(|name| format!("`{name}`")).collect();
+            let known = match known.as_slice() {
+                [] => "it asks for none".to_owned(),
+                _ => format!("it asks for {}", known.join(", ")),
+            };
+            for name in scenes.keys().filter(|name| !asked.contains_key(*name)) {
+                let message = format!("the neuron does not ask for this engram; {known}");
+                let problem = self.file.key_problem(&["engrams", name], message);
+                self.wrong.push(problem);
+            }
+        }
         let mut bindings = BTreeMap::new();
         for name in names {
             let scene = scenes.get(name).cloned().unwrap_or_default();

@@ -207,8 +207,11 @@ impl Scene {
             _ => format!("{calls} calls"),
         };
         let faults = self.faults.unused();
-        let faults =
-            faults.map(|index| format!("faults.{index} did not strike: the neuron made {calls}"));
+        let faults = faults.map(|index| {
+            format!(
+                "faults.{index} did not strike: the neuron made {calls} (log lines do not count)"
+            )
+        });
         let recalls = self.bindings.iter().filter_map(|(name, bound)| {
             let left = bound.answers.as_ref()?.lock().len();
             let left = (left > 0).then_some(left)?;

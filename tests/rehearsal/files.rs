@@ -103,7 +103,7 @@ fn parts_that_contradict_each_other_are_told() {
 }"#,
         &expect![[r#"
             case.json:3:12: clock: "yesterday" is no time such as "2026-01-01T00:00:00Z"
-            case.json:5:12: engrams."a b": "a b" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
+            case.json:5:12: engrams."a b": "a b" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
             case.json:6:27: engrams.notes.answers.0: either finds something or fails
             case.json:6:73: engrams.notes.answers.1: `message` has words for `fails`, which is missing
             case.json:6:105: engrams.notes.answers.2.fails: an engram does not fail with `closed`; there are `not-bound`, `denied`, `timeout`, `cancelled`, `overloaded`, `quota`, `invalid`, `backend`

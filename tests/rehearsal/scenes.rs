@@ -319,6 +319,17 @@ fn a_manifest_gives_id_grants_engrams_and_limits() {
         json!("signal denied: neuron `doll` may not emit PLAN")
     );
 
+    let strange = json!({"engrams": {"dosc": {}}});
+    let Err(RehearsalError::Case(problems)) = doll.run(&case(strange)) else {
+        panic!("it ran");
+    };
+    assert!(
+        problems
+            .to_string()
+            .ends_with("engrams.dosc: the neuron does not ask for this engram; it asks for `docs`"),
+        "{problems}"
+    );
+
     let taken = json!({"grants": {"log": false}});
     let run = doll.run(&case(taken)).unwrap();
     assert_eq!(

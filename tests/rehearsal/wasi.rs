@@ -103,6 +103,6 @@ fn folders_that_are_not_there_and_variables_that_cannot_be_are_told() {
     expect![[r#"
         case.json:3:26: environment."A=B": cannot be a variable: a name has no `=`, neither has a NUL
         case.json:4:21: files.data: there is no folder nowhere
-        case.json:4:39: files."a/b": "a/b" cannot be a name: use 1 to 64 letters, digits, `-` or `_`"#]]
+        case.json:4:39: files."a/b": "a/b" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`"#]]
     .assert_eq(&told.replace(&path.display().to_string(), "case.json"));
 }
