@@ -162,7 +162,7 @@ fn demo(root: &Path, arguments: &[OsString]) -> Result<(), Failure> {
     neurons::build(root, Wanted::Rust)?;
     say("building the host (some minutes the first time), then `soma demo`");
     let mut cargo = process::cargo(root);
-    cargo.args(["run", "--quiet", "--package", "soma", "--", "demo"]);
+    cargo.args(["run", "--package", "soma", "--", "demo"]);
     step("soma demo", cargo.args(arguments))
 }
 

@@ -187,8 +187,7 @@ fn tell_ends(report: &mut Report, ends: &Ends) {
         report.say(format_args!("  {neuron:<16} {count:>5} x {code}"));
     }
     report.say(format_args!(
-        "  {:<16} {:>5} x overloaded (at most {} run and {} wait)",
-        "refused",
+        "hostile tenant: {} more were refused, overloaded (at most {} run and {} wait)",
         ends.refused,
         narrow().concurrent_tasks,
         narrow().queued_tasks
