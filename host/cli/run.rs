@@ -274,10 +274,11 @@ pub(super) fn refused(path: &Path, error: &LoadError) -> Failed {
         return failed.advise(advice);
     }
     match error {
-        LoadError::Read { .. } => failed.advise(
+        LoadError::Read { .. } => failed.advise(refusal::folder(path).unwrap_or_else(|| {
             "give the path of a component file; \
-             `cargo xtask neurons` builds this repository's into target/neurons",
-        ),
+             `cargo xtask neurons` builds this repository's into target/neurons"
+                .to_owned()
+        })),
         LoadError::Compile(CompileError::Memory { .. }) => {
             failed.advise("allow more with `--compile-memory`")
         }

@@ -65,6 +65,15 @@ fn nothing_is_ever_written_over() {
 }
 
 #[test]
+fn an_empty_folder_is_taken_and_a_language_goes_by_its_short_name_too() {
+    let place = folder("new-empty");
+    let run = neuron(&[&"new", &"--lang", &"JS", &"notes", &"--path", &place]);
+    assert_eq!((run.exit, run.stderr.as_str()), (0, ""));
+    let (manifest, _) = Manifest::read(&place).unwrap();
+    assert_eq!(manifest.language.unwrap().name(), "javascript");
+}
+
+#[test]
 fn a_name_or_a_language_that_makes_no_sense_is_told() {
     let told = |words: &[&dyn AsRef<Path>]| {
         let run = neuron(words);
@@ -72,7 +81,7 @@ fn a_name_or_a_language_that_makes_no_sense_is_told() {
         run.stderr.lines().next().unwrap().to_owned()
     };
     expect![
-        "error: invalid value 'my notes' for '<NAME>': use 1 to 64 letters, digits, `-` or `_`"
+        "error: invalid value 'my notes' for '<NAME>': use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`"
     ]
     .assert_eq(&told(&[&"new", &"--lang", &"c", &"my notes"]));
     expect!["error: invalid value 'cobol' for '--lang <LANGUAGE>': `cobol` is no language here; there are rust, python, javascript, c and go"].assert_eq(&told(&[&"new", &"--lang", &"cobol", &"notes"]));

@@ -46,6 +46,7 @@ fn a_component_and_its_manifest_become_one_file_that_this_host_can_run() {
               soma run TMP/authoring-build/target/notes.wasm --input '{"it'\''s":""}'
               soma neuron sign TMP/authoring-build/target/notes.wasm --key FILE
             --- stderr
+            checking that this host can run it (compiles it once)
         "#]],
     );
     let wasm = fs::read(folder.join("target/notes.wasm")).unwrap();
@@ -95,7 +96,7 @@ fn everything_that_is_wrong_with_the_manifest_is_told_and_nothing_is_built() {
         --- stdout
         --- stderr
         error: 2 mistakes
-        TMP/authoring-mistakes/neuron.toml:1:6: id: "no te" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
+        TMP/authoring-mistakes/neuron.toml:1:6: id: "no te" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
         TMP/authoring-mistakes/neuron.toml:2:11: version: "1" is no version such as "1.0.0": unexpected end of input while parsing major version number
     "#]],
     );
@@ -131,6 +132,7 @@ fn what_this_host_would_not_run_is_not_written_and_what_was_there_stays() {
             exit 3
             --- stdout
             --- stderr
+            checking that this host can run it (compiles it once)
             error: TMP/authoring-refused/target/notes.wasm: this host would not run it; nothing was written
             - the component imports `acme:shell/run@1.0.0`, which this host does not offer
             - it asks for more than it says: it imports `soma:neuron/random@0.1.0`, which its manifest does not ask for
@@ -167,11 +169,12 @@ fn a_project_without_a_language_or_a_component_cannot_be_built() {
     shows(
         &neuron(&[&"build", &"/nowhere"]),
         &expect![[r#"
-        exit 3
-        --- stdout
-        --- stderr
-        error: /nowhere: cannot read: No such file or directory (os error 2)
-    "#]],
+            exit 3
+            --- stdout
+            --- stderr
+            error: /nowhere: cannot read: No such file or directory (os error 2)
+            help: give a project's folder; `soma neuron new` makes one
+        "#]],
     );
 }
 
@@ -342,4 +345,140 @@ fn a_tool_is_installed_only_if_it_is_the_very_file_that_was_looked_at() {
             .join("cache/soma/toolchains/componentize-py-0.25.1")
             .exists()
     );
+}
+
+/// A new project; its toolchain lies in the user's own cache.
+fn new_project(name: &str, language: &str) -> PathBuf {
+    let place = folder(name).join("notes");
+    let made = neuron(&[&"new", &"--lang", &language, &"notes", &"--path", &place]);
+    assert_eq!(made.exit, 0, "{}", made.stderr);
+    place
+}
+
+fn built(place: &Path) -> Run {
+    let mut soma = std::process::Command::new(env!("CARGO_BIN_EXE_soma"));
+    end(soma.args(["neuron", "build", "."]).current_dir(place))
+}
+
+fn rewrite(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(file, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_neuron_in_rust_that_does_not_ask_for_the_log_does_not_import_it() {
+    let place = new_project("build-rust", "rust");
+    rewrite(&place.join("neuron.toml"), "log = true", "log = false");
+    fs::write(
+        place.join("src/lib.rs"),
+        "use soma_neuron::{Failure, Task, engram::{Binding, Query}};\n\
+         fn handle(_: Task<serde::de::IgnoredAny>) -> Result<usize, Failure> {\n\
+             Ok(Binding::new(\"notes\").recall(Query::new())?.hits.len())\n\
+         }\n\
+         soma_neuron::neuron!(handle);\n",
+    )
+    .unwrap();
+    let run = built(&place);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    let package = Package::read(&fs::read(place.join("target/notes.wasm")).unwrap()).unwrap();
+    let imports = package.names.imports.iter().map(String::as_str);
+    let imports: Vec<_> = imports.filter(|name| !name.contains("/types@")).collect();
+    assert_eq!(imports, ["soma:neuron/engram@0.1.0"]);
+}
+
+#[test]
+fn a_neuron_in_javascript_without_a_handler_or_with_one_that_promises_is_not_built() {
+    let place = new_project("build-javascript", "javascript");
+    let source = place.join("neuron.js");
+    rewrite(&source, "export const handler", "export const handle");
+    let run = built(&place);
+    assert_eq!(run.exit, 1, "{}", run.stderr);
+    let words =
+        "neuron.js exports no `handler`: write `export const handler = neuron((task) => …)`";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
+    rewrite(&source, "export const handle", "export const handler");
+    rewrite(&source, "neuron((task)", "neuron(async (task)");
+    let run = built(&place);
+    assert_eq!(run.exit, 1, "{}", run.stderr);
+    let words = "the handler is async: write it without async, host calls wait by themselves";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
+}
+
+#[test]
+fn a_built_project_is_tried_with_its_cases_and_the_input_of_the_first() {
+    let (folder, file) = project("cases", NOTES);
+    fs::create_dir(folder.join("cases")).unwrap();
+    fs::write(folder.join("cases/b.json"), r#"{"input": {"it's": "b"}}"#).unwrap();
+    fs::write(folder.join("cases/a.json"), r#"{"input": {"it's": "a"}}"#).unwrap();
+    let run = neuron(&[&"build", &folder, &"--component", &file]);
+    let (_, next) = run.stdout.split_once("next\n").unwrap();
+    expect![[r#"
+          soma neuron test TMP/authoring-cases
+          soma run TMP/authoring-cases/target/notes.wasm --input '{"it'\''s":"a"}'
+          soma neuron sign TMP/authoring-cases/target/notes.wasm --key FILE
+    "#]]
+    .assert_eq(&next.replace(env!("CARGO_TARGET_TMPDIR"), "TMP"));
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_told_how_to_get_one() {
+    let place = folder("no-project");
+    shows(
+        &neuron(&[&"build", &place]),
+        &expect![[r#"
+        exit 3
+        --- stdout
+        --- stderr
+        error: TMP/authoring-no-project/neuron.toml: cannot read: No such file or directory (os error 2)
+        help: give a project's folder; `soma neuron new` makes one
+    "#]],
+    );
+    shows(
+        &neuron(&[&"inspect", &place]),
+        &expect![[r#"
+        exit 3
+        --- stdout
+        --- stderr
+        error: cannot read TMP/authoring-no-project: Is a directory (os error 21)
+        help: give a component file, not a folder
+    "#]],
+    );
+    let (project, _) = project("no-component", NOTES);
+    shows(
+        &neuron(&[&"inspect", &project]),
+        &expect![[r#"
+        exit 3
+        --- stdout
+        --- stderr
+        error: cannot read TMP/authoring-no-component: Is a directory (os error 21)
+        help: give its component: TMP/authoring-no-component/target/notes.wasm
+    "#]],
+    );
+}
+
+#[test]
+fn what_a_neuron_in_c_prints_without_a_newline_is_told_at_its_end() {
+    let place = new_project("build-c", "c");
+    fs::write(
+        place.join("neuron.c"),
+        "#include <stdio.h>\n#include \"soma_neuron.h\"\n\
+         soma_reply soma_handle(const soma_task *task) {\n\
+           (void)task;\n\
+           printf(\"one\\ntwo\");\n\
+           return soma_output(soma_object());\n\
+         }\n",
+    )
+    .unwrap();
+    let run = built(&place);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    let file = place.join("target/notes.wasm");
+    let run = end(command()
+        .args(["run", "--json"])
+        .arg(file)
+        .env("SOMA_LOG", "neuron=info"));
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    let lines = run.stderr.lines().map(|line| line.split(" trace=").next());
+    let lines: Vec<_> = lines.map(Option::unwrap).collect();
+    assert_eq!(lines, [" INFO neuron: one", " INFO neuron: two"]);
 }

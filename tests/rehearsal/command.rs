@@ -154,7 +154,7 @@ fn a_wrong_expectation_shows_what_came_instead() {
               -  "fuel_at_most": 10
               +  "fuel_at_most": N
                }
-              faults.0 did not strike: the neuron made 2 calls
+              faults.0 did not strike: the neuron made 2 calls (log lines do not count)
 
             1 passed, 1 failed
             --- stderr
@@ -295,6 +295,16 @@ fn only_the_cases_that_are_named_run_and_json_is_a_line_each() {
             --- stderr
             error: there is no case `d` in FOLDER/cases
             help: there are `a`, `b`, `c`
+        "#]],
+    );
+    test("d", &[]).is(
+        &folder,
+        &expect![[r#"
+            exit 3
+            --- stdout
+            --- stderr
+            error: there is no component or project `d`
+            help: a case is named behind the project's folder: soma neuron test . d
         "#]],
     );
 }

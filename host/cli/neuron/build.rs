@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     cli::{Exit, Failed, args::Bytes, files, out},
     package::{Digest, Manifest, Schemas, embed},
+    rehearsal::CaseFile,
 };
 
 /// Arguments of `soma neuron build`.
@@ -33,7 +35,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
-    let (manifest, document) = Manifest::read(&args.folder).map_err(|all| Failed::all(&all))?;
+    let (manifest, document) = Manifest::read(&args.folder).map_err(|all| {
+        let failed = Failed::all(&all);
+        if args.folder.join(Manifest::FILE).exists() {
+            return failed;
+        }
+        failed.advise("give a project's folder; `soma neuron new` makes one")
+    })?;
     let schemas = Schemas::read(&manifest, &document).map_err(|all| Failed::all(&all))?;
     let output = match &args.output {
         Some(output) => output.clone(),
@@ -51,13 +59,15 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
         let from = args.component.as_ref().unwrap_or(&output);
         Failed::new(Exit::Input, format!("{}: {error}", from.display()))
     })?;
+    eprintln!("checking that this host can run it (compiles it once)");
     let findings = check::examine(&whole, true)?;
     refuse(&output, &findings)?;
     match &args.output {
         Some(output) => files::replace(output, &whole)?,
         None => files::place(&output, &whole)?,
     }
-    out::write(&report(&output, &whole, &schemas, &findings))?;
+    let cases = Cases::of(&args.folder);
+    out::write(&report(&output, &whole, &schemas, &findings, &cases))?;
     Ok(Exit::Ok)
 }
 
@@ -89,20 +99,64 @@ fn refuse(output: &Path, findings: &Findings) -> Result<(), Failed> {
     ))
 }
 
-fn report(output: &Path, whole: &[u8], schemas: &Schemas, findings: &Findings) -> String {
+/// What the project's cases say of how it is tried.
+#[derive(Default)]
+struct Cases {
+    /// The command that runs them, where there are any.
+    test: Option<String>,
+    /// The input of the first one.
+    input: Option<Value>,
+}
+
+impl Cases {
+    fn of(folder: &Path) -> Self {
+        let files = fs::read_dir(folder.join("cases")).into_iter().flatten();
+        let paths = files.filter_map(|file| Some(file.ok()?.path()));
+        let is_json = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "json");
+        let Some(first) = paths.filter(is_json).min() else {
+            return Self::default();
+        };
+        let test = match folder.to_str() {
+            Some(".") => "soma neuron test".to_owned(),
+            _ => format!("soma neuron test {}", out::word(folder)),
+        };
+        let input = CaseFile::read(&first).ok();
+        Self {
+            test: Some(test),
+            input: input.map(|case| Value::Object(case.input().clone())),
+        }
+    }
+}
+
+fn report(
+    output: &Path,
+    whole: &[u8],
+    schemas: &Schemas,
+    findings: &Findings,
+    cases: &Cases,
+) -> String {
     let mut text = String::new();
     for warning in &findings.warnings {
         let _ = write!(text, "{}", Item("warning: ", warning));
     }
     let (file, word) = (output.display(), out::word(output));
     let (digest, size) = (Digest::of(whole), Bytes(whole.len() as u64));
-    let input = schemas.input.as_ref().map_or_else(|| json!({}), sample);
+    let input = match (&cases.input, &schemas.input) {
+        (Some(input), _) => input.clone(),
+        (None, Some(schema)) => sample(schema),
+        (None, None) => json!({}),
+    };
     let input = out::quoted(&input.to_string());
     let _ = write!(
         text,
-        "built   {file}\nsize    {size}\ndigest  {digest}\n\n\
-         next\n  \
-         soma run {word} --input {input}\n  \
+        "built   {file}\nsize    {size}\ndigest  {digest}\n\nnext\n"
+    );
+    if let Some(test) = &cases.test {
+        let _ = writeln!(text, "  {test}");
+    }
+    let _ = write!(
+        text,
+        "  soma run {word} --input {input}\n  \
          soma neuron sign {word} --key FILE\n",
     );
     text

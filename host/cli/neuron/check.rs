@@ -23,6 +23,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The component file, or the folder of a project that was built
+    #[arg(default_value = ".")]
     path: PathBuf,
 
     /// Look at the file only: what shows when it is compiled is not found

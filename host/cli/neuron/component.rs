@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::{
-    cli::{Exit, Failed},
+    cli::{Exit, Failed, refusal},
     neuron::{LoadError, Plugin},
     package::Package,
 };
@@ -15,7 +15,13 @@ use crate::{
 /// When it cannot be read or is too large.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failed> {
     Plugin::read(path).map_err(|error| match error {
-        LoadError::Read { .. } => Failed::new(Exit::Input, error),
+        LoadError::Read { .. } => {
+            let failed = Failed::new(Exit::Input, error);
+            match refusal::folder(path) {
+                Some(advice) => failed.advise(advice),
+                None => failed,
+            }
+        }
         _ => Failed::new(Exit::Input, format!("{}: {error}", path.display())),
     })
 }

@@ -1,6 +1,10 @@
 //! `soma neuron new`: a project that builds, tests and runs.
 
-use std::{fs, io::ErrorKind, path::PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use super::toolchain;
 use crate::{
@@ -20,7 +24,7 @@ SDK of its language. `soma neuron build` sets up what the language needs.
 Exit codes:
   0  the project is there
   2  the arguments make no sense
-  3  the folder is there already, or cannot be written";
+  3  the folder is there already and not empty, or cannot be written";
 
 /// Arguments of `soma neuron new`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +47,11 @@ fn name(text: &str) -> Result<String, String> {
     if is_name(text) {
         return Ok(text.to_owned());
     }
-    Err("use 1 to 64 letters, digits, `-` or `_`".to_owned())
+    Err("use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`".to_owned())
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
@@ -56,8 +64,9 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent).map_err(unwritable)?;
     }
-    // Made by this call or not at all: nothing of anybody's is written over.
+    // Made by this call or empty: nothing of anybody's is written over.
     match fs::create_dir(&folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && is_empty(&folder) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             return Err(
                 Failed::new(Exit::Input, format!("{shown} is there already"))

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::remote;
 use crate::{
-    cli::{Exit, Failed, args::Bytes, out},
+    cli::{Exit, Failed, args::Bytes, out, refusal},
     neuron::Plugin,
     registry::Settings,
 };
@@ -46,7 +46,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The component file
+    /// The component file, as `soma neuron build` writes it
     file: PathBuf,
 
     /// Where to: oci://host[:port]/repository[:tag]
@@ -78,8 +78,15 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     let reference = remote::reference(&args.reference)?;
     let component = read(&args.file).map_err(|error| {
         let message = format!("cannot read {}: {error}", args.file.display());
-        Failed::new(Exit::Input, message)
+        let failed = Failed::new(Exit::Input, message);
+        match refusal::folder(&args.file) {
+            Some(advice) => failed.advise(advice),
+            None => failed,
+        }
     })?;
+    // The registry's words for it do not say which file it was.
+    Plugin::check_form(&component)
+        .map_err(|error| Failed::new(Exit::Input, format!("{}: {error}", args.file.display())))?;
     let size_bytes = component.len() as u64;
     let settings = Settings {
         plain_http: args.plain_http,

@@ -87,6 +87,13 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
 
 /// The component, and the folder that its cases lie in.
 fn find(neuron: &Path) -> Result<(PathBuf, PathBuf), Failed> {
+    let name = neuron.to_str().filter(|name| is_name(name));
+    if let Some(name) = name.filter(|_| !neuron.exists()) {
+        let message = format!("there is no component or project `{name}`");
+        return Err(Failed::new(Exit::Input, message).advise(format!(
+            "a case is named behind the project's folder: soma neuron test . {name}"
+        )));
+    }
     if !neuron.is_dir() {
         let beside = neuron.parent().unwrap_or(Path::new("")).to_owned();
         return Ok((neuron.to_owned(), beside));
@@ -148,7 +155,7 @@ fn record(args: &Args, component: &Path, folder: &Path, name: &str) -> Result<Ex
     if !is_name(name) {
         let message = format!("{name:?} cannot be the name of a case");
         return Err(Failed::new(Exit::Usage, message)
-            .advise("use 1 to 64 letters, digits, `-` or `_`; its file is NAME.json"));
+            .advise("use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`; its file is NAME.json"));
     }
     let input: Object = serde_json::from_str(&args.input).map_err(|error| {
         Failed::new(Exit::Usage, format!("--input is no JSON object: {error}"))
