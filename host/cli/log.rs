@@ -9,12 +9,14 @@ use tracing_subscriber::{
 };
 
 use super::{Exit, Failed};
+use crate::neuron::COMPILING;
 
 /// Which lines are shown: a level, or `target=level` pairs with commas.
 const FILTER: &str = "SOMA_LOG";
 
 /// Shows log lines from here on: what `SOMA_LOG` asks for; without it warnings
-/// and errors, and `verbose` information too.
+/// and errors, and `verbose` information too. On a terminal it is also told
+/// when something is compiled.
 ///
 /// # Errors
 /// When `SOMA_LOG` makes no sense.
@@ -26,8 +28,16 @@ pub(super) fn start(verbose: bool) -> Result<(), Failed> {
                  or targets with levels, for example `neuron=debug,warn`",
             )
         })?,
-        Err(_) if verbose => Targets::new().with_default(LevelFilter::INFO),
-        Err(_) => Targets::new().with_default(LevelFilter::WARN),
+        Err(_) => {
+            let level = |shown| match shown {
+                true => LevelFilter::INFO,
+                false => LevelFilter::WARN,
+            };
+            // A person waits for it, and may wait for a minute.
+            Targets::new()
+                .with_default(level(verbose))
+                .with_target(COMPILING, level(io::stderr().is_terminal()))
+        }
     };
     let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt::layer()

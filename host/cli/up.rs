@@ -24,7 +24,7 @@ standard output, in the order in which they are ready, with the request's `id`.
 Requests:
   {\"id\": 1, \"tenant\": \"acme\", \"neuron\": \"ingester\", \"input\": {…}}
       a task; `kind` or `capabilities` in place of `neuron`; also `timeout`
-      (\"5s\") and `trace`, one that was opened before
+      (\"5s\") and `trace`, one that is open; a task without one gets its own
   {\"id\": 2, \"tenant\": \"acme\", \"open\": true}          a trace whose writes stay undoable
   {\"id\": 3, \"tenant\": \"acme\", \"commit\": \"trc_…\"}     makes them permanent
   {\"id\": 4, \"tenant\": \"acme\", \"stop\": \"trc_…\", \"rollback\": true}
@@ -86,6 +86,10 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     for warning in &changes.warnings {
         tracing::warn!("{warning}");
     }
+    eprintln!(
+        "{} run; reading requests",
+        check::count(server.size(), "neuron")
+    );
     // Standard streams may block: each has a thread that no guest uses. One line
     // is read ahead, no more: what is in hand the server bounds.
     let (lines, requests) = mpsc::channel(1);

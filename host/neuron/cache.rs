@@ -70,7 +70,8 @@ impl CodeCache {
     /// When the directory cannot be made, belongs to somebody else, or others
     /// may write to it.
     pub(super) fn open(directory: &Path, most_bytes: u64) -> io::Result<Self> {
-        let directory = file::own_folder(directory)?;
+        let told = |error| io::Error::other(format!("{}: {error}", directory.display()));
+        let directory = file::own_folder(directory).map_err(told)?;
         let secret = Self::secret(&directory.join("key"))?;
         Ok(Self {
             key: blake3::derive_key(PURPOSE, &secret),

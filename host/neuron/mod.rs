@@ -48,10 +48,13 @@ use self::{
     engine::{Pulse, Settings},
     lane::SlowLane,
 };
-use crate::package::Extent;
 pub use crate::package::{
     Digest, FileAccess, HttpRule, HttpScheme, InvalidHttpRule, Randomness, Time,
 };
+use crate::package::{Extent, quantity::Bytes};
+
+/// What a log line that a component is being compiled is filtered by.
+pub(crate) const COMPILING: &str = "soma::compiling";
 
 /// Settings of a sandbox.
 #[derive(Clone, Debug)]
@@ -281,6 +284,7 @@ impl Sandbox {
         if let Some(component) = self.kept(machine, digest) {
             return Ok(component);
         }
+        tracing::info!(target: COMPILING, "compiling a component of {}, once", Bytes(wasm.len() as u64));
         let compiler = &self.compiler;
         let code = compiler.compile(&machine.engine, &machine.settings, metering, wasm)?;
         // SAFETY: it comes from this process's compiler, or over a pipe from the

@@ -62,10 +62,9 @@ pub(crate) fn own_folder(path: &Path) -> io::Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let metadata = fs::metadata(path)?;
     if metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
-        return Err(io::Error::other(format!(
-            "{} may be written by others: it must belong to this user with mode 0700",
-            path.display()
-        )));
+        return Err(io::Error::other(
+            "others may write to it: it must belong to this user with mode 0700",
+        ));
     }
     // Links on the way are followed once, now.
     path.canonicalize()

@@ -136,32 +136,39 @@ impl Store {
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), RegistryError> {
-        let written =
-            file::own_folder(&self.folder).and_then(|_| file::replace(path, bytes, 0o600));
-        written.map_err(|source| RegistryError::Store {
-            path: path.to_owned(),
-            source,
-        })
+        self.own()?;
+        file::replace(path, bytes, 0o600).map_err(unusable(path))
     }
 
     /// At most `limit` bytes of a file, if there is one. What others could have
     /// put there is not read: nothing says what a tag stands for but its file.
     fn look(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, RegistryError> {
+        if !self.folder.try_exists().map_err(unusable(&self.folder))? {
+            return Ok(None);
+        }
+        self.own()?;
         let whole = || -> io::Result<_> {
-            if !self.folder.try_exists()? {
-                return Ok(None);
-            }
-            file::own_folder(&self.folder)?;
             let mut bytes = Vec::new();
             File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-            Ok(Some(bytes))
+            Ok(bytes)
         };
         match whole() {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            whole => whole.map_err(|source| RegistryError::Store {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(error) => Err(unusable(path)(error)),
         }
+    }
+
+    /// Makes the folder, or makes sure that it is this user's own.
+    fn own(&self) -> Result<(), RegistryError> {
+        let own = file::own_folder(&self.folder);
+        own.map(drop).map_err(unusable(&self.folder))
+    }
+}
+
+fn unusable(path: &Path) -> impl FnOnce(io::Error) -> RegistryError {
+    |source| RegistryError::Store {
+        path: path.to_owned(),
+        source,
     }
 }

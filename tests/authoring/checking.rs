@@ -273,7 +273,7 @@ fn a_project_is_checked_with_its_manifest_and_what_was_built_of_it() {
         exit 3
         --- stdout
         TMP/authoring-project/neuron.toml: this host cannot run it
-        - TMP/authoring-project/neuron.toml:3:1: langauge: unknown key; there are `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants` and `limits`
+        - TMP/authoring-project/neuron.toml:3:1: langauge: unknown key; there are `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` and `flow`
         --- stderr
     "#]],
     );

@@ -219,6 +219,8 @@ fn up_says_what_is_wrong_with_a_request_and_goes_on() {
     };
     let all = [
         told("not json"),
+        told(r#"[10, "acme", "echo"]"#),
+        told("7"),
         told(r#"{"id": 1, "tenant": "acme", "nuron": "echo"}"#),
         told(r#"{"id": 2, "tenant": "acme"}"#),
         told(r#"{"id": 3, "tenant": "acme", "neuron": "echo", "open": true}"#),
@@ -228,9 +230,14 @@ fn up_says_what_is_wrong_with_a_request_and_goes_on() {
         told(r#"{"id": 7, "tenant": "acme", "neuron": "nobody"}"#),
         told(r#"{"id": 8, "tenant": "acme", "stop": "trace 1"}"#),
         told(r#"{"id": 9, "tenant": "acme", "neuron": "echo", "timeout": "soon"}"#),
+        told(
+            r#"{"id": 10, "tenant": "acme", "neuron": "echo", "trace": "trc_01KDVDNA00JGPXEAYJHYJTS0CH"}"#,
+        ),
     ];
     expect![[r#"
         {"id":null,"error":"the request makes no sense: expected ident at line 1 column 2"}
+        {"id":null,"error":"the request makes no sense: it is no JSON object"}
+        {"id":null,"error":"the request makes no sense: it is no JSON object"}
         {"id":1,"error":"the request makes no sense: unknown field `nuron`, expected one of `id`, `tenant`, `neuron`, `kind`, `capabilities`, `input`, `timeout`, `trace`, `open`, `commit`, `stop`, `rollback`, `reason`, `reload`, `status` at line 1 column 35"}
         {"id":2,"error":"a request holds one of `neuron`, `kind`, `capabilities`, `open`, `commit`, `stop`, `reload` and `status`"}
         {"id":3,"error":"a request holds one of `neuron`, `kind`, `capabilities`, `open`, `commit`, `stop`, `reload` and `status`"}
@@ -239,7 +246,8 @@ fn up_says_what_is_wrong_with_a_request_and_goes_on() {
         {"id":6,"error":"there is no tenant `other`"}
         {"id":7,"error":"no neuron of tenant `acme` is neuron `nobody`; registered: echo, puppet"}
         {"id":8,"error":"`trace 1` is no trace: an id must be a string that starts with `trc_`"}
-        {"id":9,"error":"the request makes no sense: write a number and a unit, for example 500ms, 30s or 2m at line 1 column 64"}"#]].assert_eq(&all.join("\n"));
+        {"id":9,"error":"the request makes no sense: write a number and a unit, for example 500ms, 30s or 2m at line 1 column 64"}
+        {"id":10,"error":"there is no open trace trc_01KDVDNA00JGPXEAYJHYJTS0CH: it was stopped or committed, or never opened"}"#]].assert_eq(&all.join("\n"));
     assert_eq!(up.end(), 0);
 }
 

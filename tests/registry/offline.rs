@@ -142,7 +142,7 @@ fn without_a_store_a_component_can_still_be_pulled_to_a_file() {
     user.file(".cache", b"");
     let kept_nowhere = user.pull(&reference, &[]);
     kept_nowhere.refuses(3, &expect![[r#"
-         WARN soma::registry: not kept error=the store of components cannot be used: HOME/.cache/soma/components/ea43f1a139a4b9a178655a93e246e225e7d35a96a16287fe93b9f97e4b930ef2.wasm: Not a directory (os error 20)
+         WARN soma::registry: not kept error=the store of components cannot be used: HOME/.cache/soma/components: Not a directory (os error 20)
         error: oci://HOST/a:1 was pulled, and there is no store to keep it
         help: name a file with `-o`
     "#]]);
@@ -157,7 +157,7 @@ fn without_a_store_a_component_can_still_be_pulled_to_a_file() {
         size      41 B
         file      HOME/b.wasm
         --- stderr
-         WARN soma::registry: not kept error=the store of components cannot be used: HOME/.cache/soma/components/ea43f1a139a4b9a178655a93e246e225e7d35a96a16287fe93b9f97e4b930ef2.wasm: Not a directory (os error 20)
+         WARN soma::registry: not kept error=the store of components cannot be used: HOME/.cache/soma/components: Not a directory (os error 20)
     "#]]);
     assert_eq!(fs::read(out).unwrap(), component("a"));
 }
@@ -170,7 +170,7 @@ fn a_store_that_others_may_write_to_is_not_believed() {
     fs::set_permissions(&store, fs::Permissions::from_mode(0o777)).unwrap();
     user.pull(&reference, &["--offline"])
         .refuses(3, &expect![[r#"
-            error: the store of components cannot be used: HOME/.cache/soma/components/44c11cbfb6ecf36c23353bc2cffe1dcd01f1da65c76a126364fe76a6b990058c.tag: HOME/.cache/soma/components may be written by others: it must belong to this user with mode 0700
+            error: the store of components cannot be used: HOME/.cache/soma/components: others may write to it: it must belong to this user with mode 0700
         "#]]);
     fs::set_permissions(&store, fs::Permissions::from_mode(0o700)).unwrap();
     user.pull(&reference, &["--offline"]).done();

@@ -35,7 +35,12 @@ pub(super) struct Keys {
 /// What a line asks for.
 #[derive(Debug)]
 pub(super) enum Request {
-    Task(Box<Dispatch>, Option<Span>),
+    Task {
+        task: Box<Dispatch>,
+        /// The trace that it is said to belong to.
+        trace: Option<TraceId>,
+        timeout: Option<Span>,
+    },
     Open,
     Commit(TraceId),
     Stop {
@@ -51,13 +56,17 @@ impl Keys {
     /// Reads a line; what is no request comes back as words, with the id where
     /// there is one.
     pub(super) fn read(text: &[u8]) -> Result<Self, (Value, String)> {
+        let told = |error| format!("the request makes no sense: {error}");
+        // A list would be taken as the values of the keys, in their order.
+        let value: Value =
+            serde_json::from_slice(text).map_err(|error| (Value::Null, told(error)))?;
+        if !value.is_object() {
+            let words = "the request makes no sense: it is no JSON object";
+            return Err((Value::Null, words.to_owned()));
+        }
         serde_json::from_slice(text).map_err(|error| {
-            let id = serde_json::from_slice::<Value>(text).ok();
-            let id = id.and_then(|value| value.get("id").cloned());
-            (
-                id.unwrap_or_default(),
-                format!("the request makes no sense: {error}"),
-            )
+            let id = value.get("id").cloned();
+            (id.unwrap_or_default(), told(error))
         })
     }
 
@@ -72,10 +81,15 @@ impl Keys {
         if let Some(target) = self.target()? {
             let mut task =
                 Dispatch::to(target).input(Value::Object(self.input.unwrap_or_default()));
-            if let Some(id) = &self.trace {
-                task = task.on_trace(trace(id)?);
+            let trace = self.trace.as_deref().map(trace).transpose()?;
+            if let Some(id) = &trace {
+                task = task.on_trace(id.clone());
             }
-            found.push(Request::Task(Box::new(task), self.timeout));
+            found.push(Request::Task {
+                task: Box::new(task),
+                trace,
+                timeout: self.timeout,
+            });
         }
         if self.open {
             found.push(Request::Open);

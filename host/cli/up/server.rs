@@ -71,6 +71,11 @@ impl Server {
         }
     }
 
+    /// How many neurons run.
+    pub(super) fn size(&self) -> usize {
+        self.summaries.lock().len()
+    }
+
     /// Takes requests until there are no more and all are answered.
     pub(super) async fn serve(
         self: Arc<Self>,
@@ -162,9 +167,17 @@ impl Server {
             found.ok_or_else(|| format!("there is no tenant `{name}`"))
         };
         match keys.request()? {
-            Request::Task(task, timeout) => {
+            Request::Task {
+                task,
+                trace,
+                timeout,
+            } => {
+                let tenant = tenant()?;
+                if let Some(trace) = trace {
+                    known(&tenant, &trace)?;
+                }
                 let timeout = timeout.map_or(Duration::MAX, |span| span.duration);
-                run(tenant()?, *task, timeout).await
+                run(tenant, *task, timeout).await
             }
             Request::Open => {
                 let tenant = tenant()?;
@@ -277,6 +290,17 @@ fn share(line: &Line) -> u32 {
     let bytes = line.as_ref().map_or(0, Vec::len);
     let kibibytes = u32::try_from(bytes >> 10).unwrap_or(IN_HAND_KIB);
     kibibytes.clamp(IN_HAND_KIB / IN_HAND, IN_HAND_KIB)
+}
+
+/// A trace that nobody opened would be made for the task, and none that its id
+/// was meant for.
+fn known(tenant: &TenantHandle, trace: &TraceId) -> Result<(), String> {
+    if tenant.traces().contains(trace) {
+        return Ok(());
+    }
+    Err(format!(
+        "there is no open trace {trace}: it was stopped or committed, or never opened"
+    ))
 }
 
 async fn run(tenant: TenantHandle, task: Dispatch, timeout: Duration) -> Result<Value, String> {
