@@ -240,6 +240,6 @@ mod tests {
         );
         let all = told(&Requests::default().surplus_in(&granted));
         assert_eq!(all.len(), 12, "{all:?}");
-        assert_eq!(all[5], "for WASI");
+        assert!(all.iter().any(|grant| grant == "for WASI"), "{all:?}");
     }
 }

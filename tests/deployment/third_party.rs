@@ -17,8 +17,11 @@ use super::{
     *,
 };
 
-/// Each case, and how it becomes what it is.
-const CASES: [(&str, fn(&mut Case)); 12] = [
+/// How a case becomes what it is.
+type Make = fn(&mut Case);
+
+/// Each case.
+const CASES: [(&str, Make); 12] = [
     ("asks_for_more_than_it_says", |case| {
         case.put("helper.wasm", &case.built("puppet"));
     }),
