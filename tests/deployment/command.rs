@@ -280,7 +280,8 @@ pass-environment = ["SOMA_TEST_LEVEL", "SOMA_TEST_TOKEN", "SOMA_TEST_NOT_SET"]
     let warned: Vec<_> = warned.collect();
     expect![[r#"
         WARN soma::cli::up: soma.toml:9:40: tenants.acme.neurons.probe.grants.pass-environment.1: the component does not ask for the environment variable `SOMA_TEST_TOKEN`; this grant gives nothing
-        WARN soma::cli::up: soma.toml:9:59: tenants.acme.neurons.probe.grants.pass-environment.2: the component does not ask for the environment variable `SOMA_TEST_NOT_SET`; this grant gives nothing"#]].assert_eq(&warned.join("\n"));
+        WARN soma::cli::up: soma.toml:9:59: tenants.acme.neurons.probe.grants.pass-environment.2: the component does not ask for the environment variable `SOMA_TEST_NOT_SET`; this grant gives nothing
+        1 neuron run; reading requests"#]].assert_eq(&warned.join("\n"));
 }
 
 #[test]
@@ -415,6 +416,7 @@ fn up_says_when_it_cannot_read_any_more() {
         .stdin(fs::File::open(&site.folder).unwrap()));
     assert_eq!((run.exit, run.stdout.as_str()), (5, ""));
     expect![[r#"
+        2 neurons run; reading requests
         error: cannot read standard input: Is a directory (os error 21)
     "#]]
     .assert_eq(&run.stderr);

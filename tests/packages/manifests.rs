@@ -159,8 +159,7 @@ fn a_key_is_no_longer_than_a_name_and_what_lies_below_it_costs_no_more_for_it() 
 fn mistakes_are_found_at_their_place_in_a_text_of_any_length() {
     let blank = "\n".repeat(200_000);
     let text = format!("id = \"ä\"\nversion = \"1.0.0\"{blank}# ü\n[grants]\n\"lög\" = true\n");
-    expect![[r#"
-        neuron.toml:1:6: id: "ä" cannot be a name: use 1 to 64 letters, digits, `-` or `_`"#]]
+    expect![[r#"neuron.toml:1:6: id: "ä" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`"#]]
     .assert_eq(&wrong_at(&text.replace("\"lög\"", "log")));
     expect![[r#"neuron.toml:200004:1: grants."lög": unknown key; there are `orchestration`, `synapse`, `clock`, `random`, `log`, `wasi`, `files`, `environment` and `http`"#]]
         .assert_eq(&wrong_at(&text));
