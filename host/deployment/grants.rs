@@ -22,7 +22,8 @@ pub(super) struct Remark {
     /// Keys below the neuron's table.
     pub(super) keys: Vec<String>,
     pub(super) message: String,
-    pub(super) help: Option<String>,
+    /// What the table of grants would have to say.
+    pub(super) line: Option<String>,
 }
 
 impl Remark {
@@ -31,7 +32,7 @@ impl Remark {
         Self {
             keys: keys.map(|key| (*key).to_owned()).collect(),
             message,
-            help: None,
+            line: None,
         }
     }
 }
@@ -45,13 +46,8 @@ pub(super) struct Resolved {
     requests: Requests,
 }
 
-/// Compares what a component asks for with what it is granted. `table` is the
-/// name of the neuron's table in the file.
-pub(super) fn resolve(
-    manifest: Option<&Manifest>,
-    granted: &file::Grants,
-    table: &str,
-) -> Resolved {
+/// Compares what a component asks for with what it is granted.
+pub(super) fn resolve(manifest: Option<&Manifest>, granted: &file::Grants) -> Resolved {
     let held = granted.requests();
     let Some(manifest) = manifest else {
         // It asks for whatever it is granted: its imports are looked at when it
@@ -66,7 +62,7 @@ pub(super) fn resolve(
     let missing = requests.missing_in(&held).into_iter();
     let surplus = requests.surplus_in(&held).into_iter();
     Resolved {
-        missing: missing.map(|grant| granted.missing(grant, table)).collect(),
+        missing: missing.map(|grant| granted.missing(grant)).collect(),
         surplus: surplus.flat_map(|grant| granted.surplus(&grant)).collect(),
         requests,
     }
@@ -96,7 +92,7 @@ impl file::Grants {
     }
 
     /// That something is asked for and not granted, with the line to add.
-    fn missing(&self, grant: Grant, table: &str) -> Remark {
+    fn missing(&self, grant: Grant) -> Remark {
         let message = format!("the component asks {grant}, which is not granted");
         let (key, line) = match grant {
             Grant::Orchestration => ("orchestration", "orchestration = true".to_owned()),
@@ -127,7 +123,7 @@ impl file::Grants {
             }
         };
         Remark {
-            help: Some(format!("to grant it, write:\n[{table}.grants]\n{line}")),
+            line: Some(line),
             ..Remark::new(&[key], message)
         }
     }

@@ -4,6 +4,7 @@
 //! at its place, and brings a host to what the file says, at the start and
 //! again whenever it has changed. Knows no task, trace or signal.
 
+mod addition;
 mod file;
 mod grants;
 mod neuron;
@@ -239,7 +240,7 @@ impl Deployment {
 }
 
 fn no_name(text: &str) -> String {
-    format!("{text:?} cannot be a name: use 1 to 64 letters, digits, `-` or `_`")
+    format!("{text:?} cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`")
 }
 
 fn keys(paths: &[PathBuf], document: &Document, wrong: &mut Vec<Problem>) -> Vec<VerifyingKey> {

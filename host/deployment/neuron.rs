@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Summary,
+    addition::Addition,
     file::{self, Bind, EngramKind},
     grants::{self, Remark},
-    source::Sources,
+    source::{Sources, Unfetched},
 };
 use crate::{
     Host,
@@ -15,8 +16,8 @@ use crate::{
     neuron::{CompileError, Grants, Limits, LoadError, Plugin},
     orchestration::{Access, Neuron},
     package::{
-        BindingAccess, Digest, Document, Extent, Manifest, Package, Policy, Problem,
-        SignatureError, Trust,
+        BindingAccess, Digest, Document, Extent, Manifest, Package, PackageError, Policy, Problem,
+        SignatureError, Trust, quantity::Bytes,
     },
     signal::SignalType,
 };
@@ -55,21 +56,65 @@ pub(super) struct Ready {
 
 impl Asked<'_> {
     /// Keys of the neuron's table.
-    fn table(&self) -> String {
-        format!("tenants.{}.neurons.{}", self.tenant, self.id)
+    fn table(&self) -> [&str; 4] {
+        ["tenants", self.tenant, "neurons", self.id]
     }
 
     fn problem(&self, keys: &[&str], message: impl std::fmt::Display) -> Problem {
-        let start = ["tenants", self.tenant, "neurons", self.id];
-        self.document.problem(&[&start, keys].concat(), message)
+        let keys = [&self.table(), keys].concat();
+        self.document.problem(&keys, message)
     }
 
-    fn remark(&self, remark: Remark) -> Problem {
+    fn remark(&self, remark: &Remark) -> Problem {
         let keys: Vec<_> = remark.keys.iter().map(String::as_str).collect();
-        let problem = self.problem(&keys, remark.message);
-        match remark.help {
-            Some(help) => problem.help(help),
-            None => problem,
+        self.problem(&keys, &remark.message)
+    }
+
+    /// A request that is not granted. What is granted in part is told at its
+    /// place, the rest with all else that is missing.
+    fn missing(&self, remark: &Remark, addition: &mut Addition) -> Problem {
+        let problem = self.remark(remark);
+        let Some(line) = &remark.line else {
+            return problem;
+        };
+        let mut keys = self.table().to_vec();
+        keys.extend(remark.keys.iter().map(String::as_str));
+        if self.document.range(&keys).is_some() {
+            return problem.help(format!("to grant it, write there:\n{line}"));
+        }
+        addition.line("grants", line.clone());
+        problem
+    }
+
+    /// Tells what would mend all of these at the last of them that has no help
+    /// of its own.
+    fn mend(&self, goal: &str, addition: &Addition, problems: &mut [Problem]) {
+        problems.sort_by_key(|problem| problem.place);
+        let mut helpless = problems.iter_mut().rev();
+        if let Some(last) = helpless.find(|problem| problem.help.is_none()) {
+            last.help = addition.told(goal, self.document, &self.table());
+        }
+    }
+
+    /// That the component is another one than the pinned.
+    fn pinned(&self, message: impl std::fmt::Display) -> Problem {
+        self.problem(&["digest"], message).help(
+            "look at what is there now with `soma neuron inspect`; \
+             where that is what you want, pin its digest",
+        )
+    }
+
+    /// Why the signatures do not do.
+    fn untrusted(&self, error: &SignatureError) -> Problem {
+        let problem = self.problem(&["source"], error);
+        match error {
+            SignatureError::Untrusted(_) => problem
+                .help("if you trust that key, name its file under `trusted-keys` of [policy]"),
+            SignatureError::Unsigned => problem.help(
+                "ask its author for one that is signed (`soma neuron sign`), \
+                 or take it as it is: `signatures = \"warn\"` under [policy]",
+            ),
+            _ => problem,
         }
     }
 
@@ -87,22 +132,34 @@ impl Asked<'_> {
     ) -> Result<Arc<Ready>, Vec<Problem>> {
         let pinned = self.table.digest().and_then(Result::ok);
         let fetched = sources.fetch(&self.table.source, pinned);
-        let wasm = fetched.map_err(|words| vec![self.problem(&["source"], words)])?;
-        let package = Package::read_pinned(&wasm, pinned)
-            .map_err(|error| vec![self.problem(&["source"], error)])?;
+        let wasm = fetched.map_err(|error| match error {
+            Unfetched::Pinned(words) => vec![self.pinned(words)],
+            Unfetched::Source(words) => vec![self.problem(&["source"], words)],
+        })?;
+        let package = Package::read_pinned(&wasm, pinned).map_err(|error| match error {
+            PackageError::Pinned { .. } => vec![self.pinned(error)],
+            _ => vec![self.problem(&["source"], error)],
+        })?;
         let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
         let vouched = self.signatures(trust, &package, &mut wrong, &mut warnings);
         let unasked = package.unasked();
         wrong.extend(unasked.iter().map(|one| self.problem(&["source"], one)));
         let manifest = package.manifest.as_ref();
-        let resolved = grants::resolve(manifest, &self.table.grants, &self.table());
+        let resolved = grants::resolve(manifest, &self.table.grants);
         let (grants, unset) = resolved.grants(&self.table.grants, self.document.folder());
         let (emits, lines) = (resolved.emits(), resolved.lines());
-        let missing = resolved.missing.into_iter().chain(unset);
-        wrong.extend(missing.map(|remark| self.remark(remark)));
-        let surplus = resolved.surplus.into_iter();
+        wrong.extend(unset.iter().map(|remark| self.remark(remark)));
+        let surplus = resolved.surplus.iter();
         warnings.extend(surplus.map(|remark| self.remark(remark)));
-        let bind = self.bindings(manifest, &mut wrong, &mut warnings);
+        let mut addition = Addition::default();
+        let missing = resolved.missing.iter();
+        let mut missing: Vec<_> = missing
+            .map(|remark| self.missing(remark, &mut addition))
+            .collect();
+        let unbound = &mut missing;
+        let bind = self.bindings(manifest, &mut wrong, unbound, &mut addition, &mut warnings);
+        self.mend("to grant that", &addition, &mut missing);
+        wrong.extend(missing);
         let limits = self.limits(manifest, &mut warnings);
         let known = known.filter(|known| known.runs(&package.digest, &grants));
         let plugin = match known {
@@ -149,15 +206,14 @@ impl Asked<'_> {
             Ok(keys) => return Some(keys),
             Err(error) => error,
         };
-        let problem = self.problem(&["source"], &error);
         // A file that was changed is worse than one that nobody signed.
         match (trust.policy, &error) {
             (Policy::Require, _) | (_, SignatureError::Bad(_)) => {
-                wrong.push(problem);
+                wrong.push(self.untrusted(&error));
                 None
             }
             _ => {
-                warnings.push(problem);
+                warnings.push(self.problem(&["source"], &error));
                 Some(Vec::new())
             }
         }
@@ -173,9 +229,9 @@ impl Asked<'_> {
         grants: &Grants,
         wrong: &mut Vec<Problem>,
     ) -> Option<Arc<Plugin>> {
-        let misfits = Self::misfits(package, grants);
+        let misfits = self.misfits(package, grants);
         let fits = misfits.is_empty();
-        wrong.extend(misfits.iter().map(|misfit| self.misfit(misfit)));
+        wrong.extend(misfits);
         let compiled = host.compile(wasm, package.digest);
         let linked = compiled.and_then(|compiled| match (wrong.is_empty(), fits) {
             (true, _) => host.link(&compiled, grants).map(Some),
@@ -197,50 +253,73 @@ impl Asked<'_> {
         grants: &Grants,
         wrong: &mut Vec<Problem>,
     ) -> Option<Arc<Plugin>> {
-        let misfits = Self::misfits(package, grants).into_iter();
+        wrong.extend(self.misfits(package, grants));
         let structure = Extent::of(wasm, &Extent::MOST).err();
-        let all = misfits.chain(structure.map(LoadError::from));
-        wrong.extend(all.map(|misfit| self.misfit(&misfit)));
+        wrong.extend(structure.map(|error| self.misfit(&error.into())));
         None
     }
 
     /// What its imports and exports lack by their names. A manifest's requests
     /// were compared with the grants already; without one, a single grant may
     /// stand for the many imports of WASI.
-    fn misfits(package: &Package, grants: &Grants) -> Vec<LoadError> {
-        if package.manifest.is_some() {
-            return Plugin::misfits(package, &Grants::offered());
-        }
-        let mut told = Vec::new();
-        let mut misfits = Plugin::misfits(package, grants);
-        misfits.retain(|misfit| match misfit {
-            LoadError::WasiNotGranted(_) | LoadError::HttpNotGranted(_) => {
-                let kind = std::mem::discriminant(misfit);
-                let is_first = !told.contains(&kind);
-                told.push(kind);
-                is_first
+    fn misfits(&self, package: &Package, grants: &Grants) -> Vec<Problem> {
+        let offered = package.manifest.as_ref().map(|_| Grants::offered());
+        let mut addition = Addition::default();
+        let (mut lacking, mut wrong) = (Vec::new(), Vec::new());
+        // Of WASI and of HTTP the first import, with how many more there are.
+        let mut many: Vec<(LoadError, usize)> = Vec::new();
+        for misfit in Plugin::misfits(package, offered.as_ref().unwrap_or(grants)) {
+            let Some(line) = Self::lacking(&misfit) else {
+                wrong.push(self.misfit(&misfit));
+                continue;
+            };
+            addition.line("grants", line);
+            if matches!(misfit, LoadError::NotGranted { .. }) {
+                lacking.push(self.misfit(&misfit));
+                continue;
             }
-            _ => true,
-        });
-        misfits
+            let kind = std::mem::discriminant(&misfit);
+            let mut known = many.iter_mut();
+            match known.find(|(first, _)| std::mem::discriminant(first) == kind) {
+                Some((_, more)) => *more += 1,
+                None => many.push((misfit, 0)),
+            }
+        }
+        lacking.extend(many.iter().map(|(first, more)| {
+            let mut problem = self.misfit(first);
+            if *more > 0 {
+                problem.message += &format!("; and {more} more of WASI");
+            }
+            problem
+        }));
+        self.mend("to grant that", &addition, &mut lacking);
+        lacking.append(&mut wrong);
+        lacking
     }
 
-    /// Why the component cannot be run, with the line that would mend it.
-    fn misfit(&self, error: &LoadError) -> Problem {
-        let grant = |line: &str| format!("to grant it, write:\n[{}.grants]\n{line}", self.table());
-        let allow = |line: &str| format!("to allow more, write:\n[host]\n{line}");
-        let help = match error {
+    /// The line of grants that a component without a manifest lacks.
+    fn lacking(error: &LoadError) -> Option<String> {
+        let line = match error {
             LoadError::NotGranted { interface, .. } => match interface.name() {
-                "clock" => grant("clock = \"wall\""),
-                "random" => grant("random = \"system\""),
-                "synapse" => grant("synapse = [\"PLAN\"]"),
-                other => grant(&format!("{other} = true")),
+                "clock" => "clock = \"wall\"".to_owned(),
+                "random" => "random = \"system\"".to_owned(),
+                "synapse" => "synapse = [\"PLAN\"]".to_owned(),
+                other => format!("{other} = true"),
             },
-            LoadError::WasiNotGranted(_) => grant("wasi = true"),
-            LoadError::HttpNotGranted(_) => grant("http = [\"GET=https://api.example.org\"]"),
-            LoadError::Compile(CompileError::Memory { .. }) => allow("compile-memory = \"4GiB\""),
-            LoadError::Compile(CompileError::Cpu { .. }) => allow("compile-cpu = \"600s\""),
-            LoadError::Compile(CompileError::Wall { .. }) => allow("compile-timeout = \"1h\""),
+            LoadError::WasiNotGranted(_) => "wasi = true".to_owned(),
+            LoadError::HttpNotGranted(_) => "http = [\"GET=https://api.example.org\"]".to_owned(),
+            _ => return None,
+        };
+        Some(line)
+    }
+
+    /// Why the component cannot be run, with the line that would let the host
+    /// take it.
+    fn misfit(&self, error: &LoadError) -> Problem {
+        let line = match error {
+            LoadError::Compile(CompileError::Memory { .. }) => "compile-memory = \"4GiB\"",
+            LoadError::Compile(CompileError::Cpu { .. }) => "compile-cpu = \"600s\"",
+            LoadError::Compile(CompileError::Wall { .. }) => "compile-timeout = \"1h\"",
             LoadError::Folder { guest, .. } => {
                 let keys = ["grants", "files", guest.trim_start_matches('/')];
                 return self.problem(&keys, error);
@@ -250,6 +329,7 @@ impl Asked<'_> {
             }
             _ => return self.problem(&["source"], error),
         };
+        let help = format!("to allow more, write:\n[host]\n{line}");
         self.problem(&["source"], error).help(help)
     }
 
@@ -259,16 +339,20 @@ impl Asked<'_> {
         &self,
         manifest: Option<&Manifest>,
         wrong: &mut Vec<Problem>,
+        unbound: &mut Vec<Problem>,
+        addition: &mut Addition,
         warnings: &mut Vec<Problem>,
     ) -> BTreeMap<String, Bind> {
         let Some(manifest) = manifest else {
             return self.table.bind.clone();
         };
-        for name in self.table.bind.keys() {
-            if !manifest.engrams.contains_key(name) {
-                let message = "the component does not ask for this engram, and does not get it";
-                warnings.push(self.problem(&["bind", name], message));
-            }
+        let bound = self.table.bind.keys();
+        let strange: Vec<_> = bound
+            .filter(|name| !manifest.engrams.contains_key(*name))
+            .collect();
+        for name in &strange {
+            let message = "the component does not ask for this engram, and does not get it";
+            warnings.push(self.problem(&["bind", name], message));
         }
         let mut bindings = BTreeMap::new();
         for (name, asked) in &manifest.engrams {
@@ -277,14 +361,24 @@ impl Asked<'_> {
                 BindingAccess::ReadWrite => "read-write",
             };
             let Some(bind) = self.table.bind.get(name) else {
-                let message = format!(
+                let mut message = format!(
                     "the component asks for an engram `{name}` ({access}), which is not bound"
                 );
-                let help = format!(
-                    "to bind it, write:\n[{}.bind]\n{name} = {{ engram = \"{name}\", access = \"{access}\" }}",
-                    self.table()
+                for other in &strange {
+                    message += &format!("; `{other}` is bound, which it does not ask for");
+                }
+                if self.engrams.is_none_or(|all| !all.contains_key(name)) {
+                    let kind = match asked.dimension {
+                        None => "kind = \"memory\"".to_owned(),
+                        Some(numbers) => format!("kind = \"vector\"\ndimension = {numbers}"),
+                    };
+                    addition.table(format!("[tenants.{}.engrams.{name}]\n{kind}", self.tenant));
+                }
+                addition.line(
+                    "bind",
+                    format!("{name} = {{ engram = \"{name}\", access = \"{access}\" }}"),
                 );
-                wrong.push(self.problem(&["bind"], message).help(help));
+                unbound.push(self.problem(&["bind"], message));
                 continue;
             };
             if bind.access < asked.access {
@@ -337,12 +431,24 @@ impl Asked<'_> {
                 format!("host-calls = {}", wished.host_calls),
             ),
         ];
+        let mut addition = Addition::default();
+        let mut wishes = Vec::new();
         for (_, line) in above.into_iter().filter(|(above, _)| *above) {
             let message = format!("the component wishes `{line}`, and gets the host's own limit");
-            let help = format!("to give it that, write:\n[{}.limits]\n{line}", self.table());
-            warnings.push(self.problem(&["limits"], message).help(help));
+            wishes.push(self.problem(&["limits"], message));
+            addition.line("limits", line);
         }
+        self.mend("to give it that", &addition, &mut wishes);
+        warnings.extend(wishes);
         let memory = set.memory.as_ref().map(|size| size.bytes);
+        let most = Limits::ceiling().memory_bytes;
+        if memory.is_some_and(|bytes| bytes > most) {
+            let message = format!(
+                "no single memory of a component has more than {}",
+                Bytes(most as u64)
+            );
+            warnings.push(self.problem(&["limits", "memory"], message));
+        }
         let timeout = set.timeout.as_ref().map(|span| span.duration);
         Limits {
             fuel: set.fuel.unwrap_or(wished.fuel.min(host.fuel)),

@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 use crate::{
     neuron::Plugin,
     package::{Digest, Manifest},
-    registry::{Reference, Registry},
+    registry::{Reference, Registry, RegistryError},
 };
 
 /// Where the components of one deployment come from.
@@ -15,6 +15,20 @@ pub(super) struct Sources<'a> {
     /// What relative paths start from.
     pub(super) folder: &'a Path,
     pub(super) registry: &'a Registry,
+}
+
+/// Why there is no component, in words.
+pub(super) enum Unfetched {
+    /// It is another one than the pinned.
+    Pinned(String),
+    /// It cannot be had.
+    Source(String),
+}
+
+impl From<String> for Unfetched {
+    fn from(words: String) -> Self {
+        Self::Source(words)
+    }
 }
 
 /// How a component in a registry is written.
@@ -70,20 +84,23 @@ impl Sources<'_> {
     ///
     /// # Errors
     /// In words: what was looked for where.
-    pub(super) fn fetch(&self, source: &str, pinned: Option<Digest>) -> Result<Vec<u8>, String> {
+    pub(super) fn fetch(&self, source: &str, pinned: Option<Digest>) -> Result<Vec<u8>, Unfetched> {
         if Self::is_remote(source) {
             return self.pull(source, pinned);
         }
         let path = Self::component(self.folder.join(source))?;
-        Plugin::read(&path).map_err(|error| error.to_string())
+        Plugin::read(&path).map_err(|error| error.to_string().into())
     }
 
-    fn pull(&self, source: &str, pinned: Option<Digest>) -> Result<Vec<u8>, String> {
+    fn pull(&self, source: &str, pinned: Option<Digest>) -> Result<Vec<u8>, Unfetched> {
         let reference: Reference = source.parse().map_err(|error| format!("{error}"))?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("no runtime for the network: {error}"))?;
         let pulled = runtime.block_on(self.registry.pull(&reference, pinned));
-        let pulled = pulled.map_err(|error| error.to_string())?;
+        let pulled = pulled.map_err(|error| match error {
+            RegistryError::Pinned { .. } => Unfetched::Pinned(error.to_string()),
+            _ => Unfetched::Source(error.to_string()),
+        })?;
         Ok(pulled.bytes)
     }
 }

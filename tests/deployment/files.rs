@@ -56,7 +56,7 @@ bind.notes = { engram = "nots", access = "read" }
     );
     site.told(&expect![[r#"
         soma.toml:2:17: policy.trusted-keys.0: cannot read the key none.pub: No such file or directory (os error 2)
-        soma.toml:4:10: tenants."a b": "a b" cannot be a name: use 1 to 64 letters, digits, `-` or `_`
+        soma.toml:4:10: tenants."a b": "a b" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`
         soma.toml:4:24: tenants."a b".engrams.docs: an engram of kind `vector` needs a dimension, for example `dimension = 16`
         soma.toml:7:23: tenants.acme.engrams.notes: only an engram of kind `vector` has a dimension
         soma.toml:13:10: tenants.acme.neurons.echo.digest: `sha256:00` is no digest: it is `sha256:` and 64 lower-case hexadecimal digits

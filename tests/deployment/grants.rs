@@ -36,39 +36,27 @@ source = "puppet.wasm"
     );
     site.told(&expect![[r#"
         soma.toml:1:23: tenants.acme.neurons.puppet.grants.orchestration: the component asks to start and stop other neurons, which is not granted
-          to grant it, write:
+        soma.toml:1:23: tenants.acme.neurons.puppet.grants.synapse: the component asks to publish PLAN, AUDIT, which is not granted
+        soma.toml:1:23: tenants.acme.neurons.puppet.grants.clock: the component asks for the time (`wall`), which is not granted
+        soma.toml:1:23: tenants.acme.neurons.puppet.grants.random: the component asks for randomness (`system`), which is not granted
+        soma.toml:1:23: tenants.acme.neurons.puppet.grants.log: the component asks to write log lines, which is not granted
+        soma.toml:1:23: tenants.acme.neurons.puppet.grants.files: the component asks for the folder `data` (read-write), which is not granted
+        soma.toml:1:23: tenants.acme.neurons.puppet.grants.environment: the component asks for the environment variable `API_BASE`, which is not granted
+        soma.toml:1:23: tenants.acme.neurons.puppet.grants.http: the component asks to make requests `GET,POST=https://api.example.org:443`, which is not granted
+        soma.toml:1:23: tenants.acme.neurons.puppet.bind: the component asks for an engram `memory` (read-write), which is not bound
+          to grant that, write:
+          [tenants.acme.engrams.memory]
+          kind = "vector"
+          dimension = 4
           [tenants.acme.neurons.puppet.grants]
           orchestration = true
-        soma.toml:1:23: tenants.acme.neurons.puppet.grants.synapse: the component asks to publish PLAN, AUDIT, which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           synapse = ["PLAN", "AUDIT"]
-        soma.toml:1:23: tenants.acme.neurons.puppet.grants.clock: the component asks for the time (`wall`), which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           clock = "wall"
-        soma.toml:1:23: tenants.acme.neurons.puppet.grants.random: the component asks for randomness (`system`), which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           random = "system"
-        soma.toml:1:23: tenants.acme.neurons.puppet.grants.log: the component asks to write log lines, which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           log = true
-        soma.toml:1:23: tenants.acme.neurons.puppet.grants.files: the component asks for the folder `data` (read-write), which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           files.data = { path = "a folder", access = "read-write" }
-        soma.toml:1:23: tenants.acme.neurons.puppet.grants.environment: the component asks for the environment variable `API_BASE`, which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           environment.API_BASE = "a value"
-        soma.toml:1:23: tenants.acme.neurons.puppet.grants.http: the component asks to make requests `GET,POST=https://api.example.org:443`, which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           http = ["GET,POST=https://api.example.org:443"]
-        soma.toml:1:23: tenants.acme.neurons.puppet.bind: the component asks for an engram `memory` (read-write), which is not bound
-          to bind it, write:
           [tenants.acme.neurons.puppet.bind]
           memory = { engram = "memory", access = "read-write" }"#]]);
 }
@@ -100,50 +88,35 @@ http = ["GET=https://api.example.org", "GET,POST=http://api.example.org"]
         soma.toml:7:26: tenants.acme.neurons.puppet.bind.memory.engram: the component needs embeddings of 4 numbers, engram `memory` has 3
         soma.toml:7:45: tenants.acme.neurons.puppet.bind.memory.access: the component asks for `read-write`, which is not granted
         soma.toml:11:11: tenants.acme.neurons.puppet.grants.synapse: the component asks to publish AUDIT, which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
+          to grant it, write there:
           synapse = ["PLAN", "AUDIT"]
         soma.toml:12:9: tenants.acme.neurons.puppet.grants.clock: the component asks for the time (`wall`), which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
+          to grant it, write there:
           clock = "wall"
         soma.toml:13:10: tenants.acme.neurons.puppet.grants.random: the component asks for randomness (`system`), which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
+          to grant it, write there:
           random = "system"
         soma.toml:15:1: tenants.acme.neurons.puppet.grants.files: the component asks for the folder `data` (read-write), which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
+          to grant it, write there:
           files.data = { path = ".", access = "read-write" }
         soma.toml:17:8: tenants.acme.neurons.puppet.grants.http: the component asks to make requests `GET,POST=https://api.example.org:443`, which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
+          to grant it, write there:
           http = ["GET=https://api.example.org:443", "GET,POST=http://api.example.org:80", "GET,POST=https://api.example.org:443"]"#]]);
 }
 
 #[test]
 fn the_lines_that_a_refusal_tells_to_add_are_all_that_is_missing() {
     let site = Site::new("grants-mended");
-    let start = "[tenants.acme.engrams.memory]\nkind = \"vector\"\ndimension = 4\n\
-                 [tenants.acme.neurons.puppet]\nsource = \"puppet.wasm\"\n";
+    let start = "[tenants.acme.neurons.puppet]\nsource = \"puppet.wasm\"\n";
     site.add("puppet", "puppet.wasm", GREEDY).write(start);
     let Problems(problems) = site.check().unwrap_err();
-    let (mut bind, mut grants) = (String::new(), String::new());
-    for problem in problems {
-        let help = problem.help.unwrap();
-        let lines: Vec<_> = help.lines().skip(1).collect();
-        let table = if lines[0].ends_with(".bind]") {
-            &mut bind
-        } else {
-            &mut grants
-        };
-        *table += &format!("{}\n", lines[1]);
-    }
-    let grants = grants.replace("\"a folder\"", "\".\"");
-    site.write(&format!(
-        "{start}[tenants.acme.neurons.puppet.bind]\n{bind}\
-         [tenants.acme.neurons.puppet.grants]\n{grants}"
-    ));
+    let helps: Vec<_> = problems.into_iter().filter_map(|one| one.help).collect();
+    let [help] = helps.as_slice() else {
+        panic!("told once: {helps:?}");
+    };
+    let lines: Vec<_> = help.lines().skip(1).collect();
+    let lines = lines.join("\n").replace("\"a folder\"", "\".\"");
+    site.write(&format!("{start}{lines}\n"));
     let checked = site.check().unwrap();
     let summary = &checked.neurons[0];
     expect![[r#"
@@ -160,15 +133,13 @@ fn the_lines_that_a_refusal_tells_to_add_are_all_that_is_missing() {
         http GET,POST=https://api.example.org:443"#]]
     .assert_eq(&summary.grants.join("\n"));
     expect![[r#"
-        soma.toml:4:23: tenants.acme.neurons.puppet.limits: the component wishes `memory = "268435456B"`, and gets the host's own limit
+        soma.toml:1:23: tenants.acme.neurons.puppet.limits: the component wishes `memory = "268435456B"`, and gets the host's own limit
+        soma.toml:1:23: tenants.acme.neurons.puppet.limits: the component wishes `timeout = "3600000ms"`, and gets the host's own limit
           to give it that, write:
           [tenants.acme.neurons.puppet.limits]
           memory = "268435456B"
-        soma.toml:4:23: tenants.acme.neurons.puppet.limits: the component wishes `timeout = "3600000ms"`, and gets the host's own limit
-          to give it that, write:
-          [tenants.acme.neurons.puppet.limits]
           timeout = "3600000ms"
-        soma.toml:5:10: tenants.acme.neurons.puppet.source: it is not signed"#]].assert_eq(&site.warned(&checked));
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: it is not signed"#]].assert_eq(&site.warned(&checked));
 }
 
 #[test]
@@ -299,34 +270,34 @@ environment = ["SOMA_NOT_SET"]
     site.write(&["invalid", "bomb"].map(table).concat());
     site.told(&expect![[r#"
         soma.toml:1:23: tenants.acme.neurons.invalid.bind: the component asks for an engram `notes` (read), which is not bound
-          to bind it, write:
-          [tenants.acme.neurons.invalid.bind]
-          notes = { engram = "notes", access = "read" }
         soma.toml:2:10: tenants.acme.neurons.invalid.source: the component exports no `soma:neuron/handler@0.1.0`: it is no neuron
         soma.toml:2:10: tenants.acme.neurons.invalid.source: the component is invalid: failed to compile: wasm[0]::function[0]: WebAssembly translation error: Invalid input WebAssembly code at offset 36: type mismatch: expected i32, found i64
         soma.toml:3:31: tenants.acme.neurons.invalid.grants.log: the component asks to write log lines, which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.invalid.grants]
+          to grant that, write:
+          [tenants.acme.engrams.notes]
+          kind = "memory"
+          [tenants.acme.neurons.invalid.bind]
+          notes = { engram = "notes", access = "read" }
+          and add below line 3:
           log = true
         soma.toml:4:1: tenants.acme.neurons.invalid.grants.files: the component asks for the folder `out` (read-write), which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.invalid.grants]
+          to grant it, write there:
           files.out = { path = "a folder", access = "read-write" }
         soma.toml:4:14: tenants.acme.neurons.invalid.grants.files.data: the folder missing cannot be granted as `/data`: No such file or directory (os error 2)
         soma.toml:5:21: tenants.acme.neurons.invalid.grants.pass-environment.0: the host's own variable `SOMA_NOT_SET` is not set
         soma.toml:6:23: tenants.acme.neurons.bomb.bind: the component asks for an engram `notes` (read), which is not bound
-          to bind it, write:
-          [tenants.acme.neurons.bomb.bind]
-          notes = { engram = "notes", access = "read" }
         soma.toml:7:10: tenants.acme.neurons.bomb.source: the component exports no `soma:neuron/handler@0.1.0`: it is no neuron
         soma.toml:7:10: tenants.acme.neurons.bomb.source: function 0 of core module 0 (at offset 0x20) has 10000 locals; at most 5000 are taken
         soma.toml:8:28: tenants.acme.neurons.bomb.grants.log: the component asks to write log lines, which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.bomb.grants]
+          to grant that, write:
+          [tenants.acme.engrams.notes]
+          kind = "memory"
+          [tenants.acme.neurons.bomb.bind]
+          notes = { engram = "notes", access = "read" }
+          and add below line 8:
           log = true
         soma.toml:9:1: tenants.acme.neurons.bomb.grants.files: the component asks for the folder `out` (read-write), which is not granted
-          to grant it, write:
-          [tenants.acme.neurons.bomb.grants]
+          to grant it, write there:
           files.out = { path = "a folder", access = "read-write" }
         soma.toml:9:14: tenants.acme.neurons.bomb.grants.files.data: the folder missing cannot be granted as `/data`: No such file or directory (os error 2)
         soma.toml:10:21: tenants.acme.neurons.bomb.grants.pass-environment.0: the host's own variable `SOMA_NOT_SET` is not set"#]]);
@@ -341,7 +312,7 @@ fn a_component_with_other_types_than_the_contract_is_told_beside_its_grants() {
         .write("[tenants.acme.neurons.wrong]\nsource = \"wrong.wasm\"\n");
     site.told(&expect![[r#"
         soma.toml:1:23: tenants.acme.neurons.wrong.grants.log: the component asks to write log lines, which is not granted
-          to grant it, write:
+          to grant that, write:
           [tenants.acme.neurons.wrong.grants]
           log = true
         soma.toml:2:10: tenants.acme.neurons.wrong.source: the component does not fit the contract: `handle` of `soma:neuron/handler@0.1.0` has the wrong type: expected 1-tuple, found 0-tuple"#]]);
@@ -421,24 +392,16 @@ fn a_component_without_a_manifest_gets_what_it_is_granted_and_its_imports_must_b
     site.write(table);
     site.told(&expect![[r#"
         soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/orchestration@0.1.0`, which is not granted; grant `orchestration` or build it without
-          to grant it, write:
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/synapse@0.1.0`, which is not granted; grant `synapse` or build it without
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/clock@0.1.0`, which is not granted; grant `clock` or build it without
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/log@0.1.0`, which is not granted; grant `log` or build it without
+        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/random@0.1.0`, which is not granted; grant `random` or build it without
+          to grant that, write:
           [tenants.acme.neurons.puppet.grants]
           orchestration = true
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/synapse@0.1.0`, which is not granted; grant `synapse` or build it without
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           synapse = ["PLAN"]
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/clock@0.1.0`, which is not granted; grant `clock` or build it without
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           clock = "wall"
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/log@0.1.0`, which is not granted; grant `log` or build it without
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           log = true
-        soma.toml:2:10: tenants.acme.neurons.puppet.source: the component imports `soma:neuron/random@0.1.0`, which is not granted; grant `random` or build it without
-          to grant it, write:
-          [tenants.acme.neurons.puppet.grants]
           random = "system""#]]);
     let all = "grants = { orchestration = true, synapse = [\"PLAN\"], clock = \"wall\", \
                random = \"system\", log = true }\n";
@@ -464,4 +427,39 @@ fn a_variable_of_the_hosts_own_is_passed_by_name_and_told_when_it_is_not_there()
          grants.log = true\ngrants.pass-environment = [\"SOMA_NOT_SET\"]\n",
     );
     site.told(&expect!["soma.toml:4:28: tenants.acme.neurons.echo.grants.pass-environment.0: the host's own variable `SOMA_NOT_SET` is not set"]);
+}
+
+#[test]
+fn a_binding_of_another_name_is_told_with_the_one_that_is_missing() {
+    let site = Site::new("grants-typo");
+    let manifest = "id = \"puppet\"\nversion = \"1.0.0\"\n[engrams.memory]\naccess = \"read\"\n\
+                    [grants]\nlog = true\nclock = \"wall\"\n";
+    site.add("generator", "puppet.wasm", manifest).write(
+        r#"[tenants.acme.engrams.memory]
+kind = "memory"
+
+[tenants.acme.neurons.puppet]
+source = "puppet.wasm"
+bind.memroy = { engram = "memory", access = "read" }
+grants = { clock = "wall" }
+"#,
+    );
+    site.told(&expect![[r#"
+        soma.toml:6:1: tenants.acme.neurons.puppet.bind: the component asks for an engram `memory` (read), which is not bound; `memroy` is bound, which it does not ask for
+        soma.toml:7:1: tenants.acme.neurons.puppet.grants.log: the component asks to write log lines, which is not granted
+          to grant that, add to the `grants` in line 7:
+          log = true
+          and add beside line 6:
+          bind.memory = { engram = "memory", access = "read" }"#]]);
+}
+
+#[test]
+fn imports_of_wasi_that_are_not_granted_are_told_once() {
+    let site = Site::new("grants-wasi");
+    site.put("wasi.wasm", &fs::read(component("wasi_probe")).unwrap())
+        .write("[tenants.acme.neurons.wasi]\nsource = \"wasi.wasm\"\ngrants = { log = true }\n");
+    site.told(&expect![[r#"
+        soma.toml:2:10: tenants.acme.neurons.wasi.source: the component imports `wasi:io/poll@0.2.12`, which is not granted; grant `wasi` (without folders, environment and http rules it reaches none) or build it without; and 21 more of WASI
+          to grant that, add to the `grants` in line 3:
+          wasi = true"#]]);
 }

@@ -38,9 +38,9 @@ fn an_unsigned_component_is_refused_where_signatures_are_required() {
     signed(&site);
     site.add("echo", "echo.wasm", ECHO)
         .write(&policy("require"));
-    site.told(&expect![
-        "soma.toml:5:10: tenants.acme.neurons.echo.source: it is not signed"
-    ]);
+    site.told(&expect![[r#"
+        soma.toml:5:10: tenants.acme.neurons.echo.source: it is not signed
+          ask its author for one that is signed (`soma neuron sign`), or take it as it is: `signatures = "warn"` under [policy]"#]]);
     site.write(&policy("warn"));
     let warnings = site.check().unwrap().warnings;
     expect!["soma.toml:5:10: tenants.acme.neurons.echo.source: it is not signed"]
@@ -69,6 +69,7 @@ fn a_component_that_is_refused_for_its_signature_does_not_reach_the_compiler() {
     };
     expect![[r#"
         soma.toml:5:10: tenants.acme.neurons.echo.source: it is not signed
+          ask its author for one that is signed (`soma neuron sign`), or take it as it is: `signatures = "warn"` under [policy]
         soma.toml:5:10: tenants.acme.neurons.echo.source: the component exports no `soma:neuron/handler@0.1.0`: it is no neuron"#]].assert_eq(&refused(&policy("require")));
     expect![[r#"
         soma.toml:5:10: tenants.acme.neurons.echo.source: the component exports no `soma:neuron/handler@0.1.0`: it is no neuron
