@@ -396,19 +396,19 @@ fn what_is_no_component_is_not_pushed() {
     user.push(&script, &reference).refuses(
         3,
         &expect![[r#"
-        error: this is no WebAssembly component: it does not start with `\0asm`
-    "#]],
+            error: HOME/a.sh: this is not a WebAssembly component: it does not start with `\0asm` and the component layer's version
+        "#]],
     );
     let module = user.file("a.wasm", &wat::parse_str("(module)").unwrap());
     user.push(&module, &reference).refuses(3, &expect![[r#"
-        error: this is no WebAssembly component: it is a core module; link it with wasm-component-ld or wrap it with `wasm-tools component new`
+        error: HOME/a.wasm: this is a core WebAssembly module, not a component; link it with wasm-component-ld or wrap it with `wasm-tools component new`
     "#]]);
     let large = user.file("large.wasm", &vec![0; (64 << 20) + 1]);
     user.push(&large, &reference).refuses(
         3,
         &expect![[r#"
-        error: the component has more than the 67108864 bytes that this host takes
-    "#]],
+            error: HOME/large.wasm: the component has more than the 67108864 bytes that this host takes
+        "#]],
     );
     fs::remove_file(large).unwrap();
     let missing = user.path("missing.wasm");

@@ -562,6 +562,7 @@ impl Progress {
             if let Err(reason) = copy(value, to, &mut outer.values, &mut room) {
                 outer.note_error(blocked(&path, reason));
                 route = ERROR;
+                break;
             }
         }
         if !deep.output.is_empty() {

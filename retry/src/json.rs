@@ -52,7 +52,11 @@ pub(crate) mod milliseconds {
             if !(0.0..).contains(&ms) {
                 return Err(E::invalid_value(Unexpected::Float(ms), &self));
             }
-            Ok(Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(Duration::MAX))
+            // Seconds and the rest apart: a large number of milliseconds stays whole.
+            let rest = ms % 1000.0;
+            let seconds = Duration::try_from_secs_f64((ms - rest) / 1000.0);
+            let rest = Duration::try_from_secs_f64(rest / 1000.0).unwrap_or_default();
+            Ok(seconds.map_or(Duration::MAX, |seconds| seconds.saturating_add(rest)))
         }
     }
 }

@@ -295,11 +295,11 @@ fn what_a_broken_manifest_says_reaches_no_terminal_as_it_is() {
         told.push(said.replace(env!("CARGO_TARGET_TMPDIR"), "TMP"));
     }
     expect![[r#"
-        error: TMP/authoring-quoting/notes.wasm: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
-        error: TMP/authoring-quoting/notes.wasm: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
-        error: TMP/authoring-quoting/notes.wasm was refused: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
+        error: TMP/authoring-quoting/notes.wasm: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits`, `flow` at line 1 column 59
+        error: TMP/authoring-quoting/notes.wasm: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits`, `flow` at line 1 column 59
+        error: TMP/authoring-quoting/notes.wasm was refused: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits`, `flow` at line 1 column 59
         TMP/authoring-quoting/notes.wasm: this host cannot run it
-        - its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
-        error: TMP/authoring-quoting/notes.wasm was refused: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits` at line 1 column 59
+        - its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits`, `flow` at line 1 column 59
+        error: TMP/authoring-quoting/notes.wasm was refused: its embedded manifest is wrong: unknown field `\u{1b}]0;title\u{7}\u{202e}\u{9b}2J\nx`, expected one of `id`, `version`, `language`, `kind`, `capabilities`, `description`, `licence`, `schema`, `engrams`, `grants`, `limits`, `flow` at line 1 column 59
     "#]].assert_eq(&told.concat());
 }

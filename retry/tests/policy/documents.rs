@@ -66,7 +66,8 @@ fn what_is_written_is_read_as_the_same_policy() {
     for delay in [
         Duration::ZERO,
         Duration::from_micros(500),
-        ms(u64::MAX),
+        // The longest that every reader of JSON numbers keeps to the millisecond.
+        ms(1 << 53),
         Duration::MAX,
     ] {
         let policy = RetryPolicy {
