@@ -8,6 +8,7 @@
 mod ids;
 mod random;
 mod timer;
+mod watch;
 
 pub use ids::Ids;
 pub use random::Random;

@@ -5,14 +5,13 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::watch::Watch;
 use crate::signal::Timestamp;
 
 /// What time it is, and waiting until it is later. Clones are the same clock.
@@ -314,6 +313,16 @@ impl VirtualClock {
         true
     }
 
+    /// Watched work has something to do.
+    pub(super) fn work_begins(&self) {
+        self.note(|state| state.busy += 1);
+    }
+
+    /// It has done that, or is no more.
+    pub(super) fn work_ends(&self) {
+        self.note(|state| state.busy = state.busy.saturating_sub(1));
+    }
+
     /// Changes what is known of who is busy, and tells those who want to know.
     fn note(&self, change: impl FnOnce(&mut State)) {
         let watchers = {
@@ -426,72 +435,6 @@ impl Drop for Sleep {
             }
             drop(waker);
         }
-    }
-}
-
-/// Watched work's part: it is busy from the moment that something wakes it to the end of the poll
-/// that follows, and before its first poll.
-struct Watch {
-    task: Arc<WatchedTask>,
-    waker: Waker,
-}
-
-struct WatchedTask {
-    hand: VirtualClock,
-    /// Whether it is about to be polled; counted in `busy`.
-    is_due: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl Watch {
-    fn new(hand: &VirtualClock) -> Self {
-        hand.note(|state| state.busy += 1);
-        let task = Arc::new(WatchedTask {
-            hand: hand.clone(),
-            is_due: AtomicBool::new(true),
-            waker: AtomicWaker::new(),
-        });
-        Self {
-            waker: Waker::from(Arc::clone(&task)),
-            task,
-        }
-    }
-
-    fn poll<F: Future>(&self, work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let task = &self.task;
-        task.waker.register(context.waker());
-        // What was about to be polled is being polled.
-        if !task.is_due.swap(false, Ordering::AcqRel) {
-            task.hand.note(|state| state.busy += 1);
-        }
-        let polled = work.poll(&mut Context::from_waker(&self.waker));
-        task.hand
-            .note(|state| state.busy = state.busy.saturating_sub(1));
-        polled
-    }
-}
-
-impl Wake for WatchedTask {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_due.swap(true, Ordering::AcqRel) {
-            self.hand.note(|state| state.busy += 1);
-        }
-        self.waker.wake();
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        // Nobody polls it any more, and a wake that comes late counts for nothing.
-        if !self.task.is_due.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let hand = &self.task.hand;
-        hand.note(|state| state.busy = state.busy.saturating_sub(1));
     }
 }
 

@@ -3,6 +3,7 @@
 mod attempt;
 mod control;
 mod driver;
+mod ending;
 mod group;
 
 use std::{

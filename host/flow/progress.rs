@@ -6,6 +6,7 @@
 //! a clock or draws a number.
 
 mod group;
+mod nested;
 mod record;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::{
     event::Ask,
     node::{ERROR, Note, Notes, SUCCESS},
     path::StatePath,
-    plan::{DagAt, DeepPlan, Kind, Next, Place, Placed, Plan, Wired},
+    plan::{DagAt, Kind, Next, Place, Placed, Plan, Wired},
 };
 use crate::signal::{Object, is_deeper, size_of_entry, size_of_object};
 
@@ -473,104 +474,6 @@ impl Progress {
         self.take(plan, next);
     }
 
-    /// Begins a flow within the innermost one.
-    fn enter(&mut self, plan: &Plan, placed: &Placed, deep: &DeepPlan) {
-        let bytes = self.bytes();
-        let Some(outer) = self.frames.last_mut() else {
-            return;
-        };
-        let mut values = outer.values.clone();
-        let path = outer.path(placed);
-        let mut room = self.most_bytes.saturating_sub(bytes);
-        for (inner, from) in &deep.input {
-            let Some(value) = from.get(&outer.values) else {
-                continue;
-            };
-            if let Err(reason) = copy(value, inner, &mut values, &mut room) {
-                outer.note_error(blocked(&path, reason));
-                self.take_fixed(plan, &deep.routes, ERROR);
-                return;
-            }
-        }
-        let prefix = format!("{path}/").into();
-        let flow = plan.dags.get(deep.dag).map(|dag| Arc::clone(&dag.name));
-        self.trail.push(Trail::Entered {
-            placement: path,
-            flow: flow.unwrap_or_default(),
-        });
-        self.frames.push(Frame::new(plan, deep.dag, values, prefix));
-    }
-
-    /// Ends the innermost flow well.
-    fn complete(&mut self, plan: &Plan) {
-        if self.frames.len() == 1 {
-            self.ended = Some(Ended::Completed);
-            return;
-        }
-        let failed = |inner: &Frame| inner.notes.errors.iter().any(|note| !note.recoverable);
-        let route = match self.frames.last() {
-            Some(inner) if failed(inner) => ERROR,
-            _ => SUCCESS,
-        };
-        self.leave(plan, route);
-    }
-
-    /// Ends the innermost flow as failed.
-    fn fail(&mut self, plan: &Plan, cause: Cause) {
-        let is_root = self.frames.len() == 1;
-        if let Some(frame) = self.frames.last_mut() {
-            let placement = match plan.placed(frame.dag, frame.at) {
-                Some(placed) => frame.path(placed),
-                None => Arc::default(),
-            };
-            frame.note_error(cause.note(&placement).unrecoverable());
-        }
-        if is_root {
-            self.ended = Some(Ended::Failed(cause));
-        } else {
-            self.leave(plan, ERROR);
-        }
-    }
-
-    /// Goes on around the innermost flow, with what it leaves behind.
-    fn leave(&mut self, plan: &Plan, route: &str) {
-        let Some(mut inner) = self.frames.pop() else {
-            return;
-        };
-        let bytes = self.bytes();
-        let Some(outer) = self.frames.last_mut() else {
-            return;
-        };
-        let Some(placed) = plan.placed(outer.dag, outer.at) else {
-            return;
-        };
-        let Kind::Deep(deep) = &placed.kind else {
-            return;
-        };
-        let path = outer.path(placed);
-        let mut route = route;
-        // What failed the inner flow has been dealt with when this one goes on.
-        for note in &mut inner.notes.errors {
-            note.recoverable = true;
-        }
-        outer.note(inner.notes);
-        let mut room = self.most_bytes.saturating_sub(bytes);
-        for (to, from) in &deep.output {
-            let Some(value) = from.get(&inner.values) else {
-                continue;
-            };
-            if let Err(reason) = copy(value, to, &mut outer.values, &mut room) {
-                outer.note_error(blocked(&path, reason));
-                route = ERROR;
-                break;
-            }
-        }
-        if !deep.output.is_empty() {
-            outer.remeasure();
-        }
-        self.take_fixed(plan, &deep.routes, route);
-    }
-
     /// What the run takes in memory: states, notes, and what has been done and
     /// not been gathered.
     pub(super) fn bytes(&self) -> usize {
@@ -580,27 +483,6 @@ impl Progress {
         });
         frames.sum()
     }
-}
-
-/// Copies a value to a path, as long as there is room.
-fn copy(
-    value: &Value,
-    to: &StatePath,
-    values: &mut Object,
-    room: &mut usize,
-) -> Result<(), String> {
-    // With what is made around it, generously.
-    let bytes = size_of_entry("", value) + 128 * to.len();
-    *room = room
-        .checked_sub(bytes)
-        .ok_or_else(|| format!("`{to}` cannot be written: the state would be too large"))?;
-    if is_deeper(value, MAX_NESTING.saturating_sub(to.len())) {
-        return Err(format!(
-            "`{to}` cannot be written: it would be nested deeper than {MAX_NESTING}"
-        ));
-    }
-    to.set(values, value.clone())
-        .map_err(|blocked| blocked.to_string())
 }
 
 /// A note of a value that could not be written.

@@ -15,6 +15,7 @@ use serde_path_to_error::Segment;
 
 mod json;
 mod places;
+mod tagged;
 mod toml;
 
 use self::places::{Lines, MAX_KEY, Within};
@@ -447,7 +448,7 @@ impl Document {
             ValidationErrorKind::AnyOf { context }
             | ValidationErrorKind::OneOfNotValid { context } => {
                 let branches = schema.pointer(keyword);
-                if let Some((tag, names)) = branches.and_then(tags) {
+                if let Some((tag, names)) = branches.and_then(tagged::tags) {
                     let name = shown.get(tag).and_then(Value::as_str);
                     let chosen = names.iter().position(|known| Some(*known) == name);
                     match chosen.and_then(|chosen| context.get(chosen)) {
@@ -474,44 +475,6 @@ impl Document {
         };
         wrong.push(self.told(pointer, true, message));
     }
-
-    /// What is wrong with a value that one key should tell the form of.
-    fn untagged(&self, pointer: &str, tag: &str, names: &[&str], shown: &Value) -> Problem {
-        let names = list(names);
-        let at = format!("{pointer}/{}", escaped(tag));
-        match (shown, shown.get(tag)) {
-            (Value::Object(_), Some(other)) => {
-                self.told(&at, true, format!("{other} is none of {names}"))
-            }
-            (Value::Object(_), None) => {
-                let message = format!("the key `{tag}` is missing; it is one of {names}");
-                self.told(pointer, true, message)
-            }
-            (other, _) => {
-                let message = format!(
-                    "must be {}, not {}",
-                    table(self.format),
-                    kind(self.format, other)
-                );
-                self.told(pointer, true, message)
-            }
-        }
-    }
-}
-
-/// The key by which alternatives are told apart, and what it is in each, where
-/// there is one.
-fn tags(branches: &Value) -> Option<(&str, Vec<&str>)> {
-    let branches = branches.as_array()?;
-    let first = branches.first()?.get("properties")?.as_object()?;
-    let mut tags = first.keys().filter_map(|tag| {
-        let names = branches.iter().map(|branch| {
-            let property = branch.get("properties")?.get(tag)?;
-            property.get("const")?.as_str()
-        });
-        Some((tag.as_str(), names.collect::<Option<Vec<_>>>()?))
-    });
-    tags.next()
 }
 
 /// The texts that a list of alternatives allows, in its branches at any depth.

@@ -10,11 +10,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use soma_retry::{Decision, Failed};
 
 use super::{
-    Control, OnFailure, Run, RunOptions, Stream,
+    Control, Run, RunOptions, Stream,
     attempt::{Attempted, Interrupted, Place as Where, Surroundings},
 };
 use crate::{
@@ -23,12 +22,12 @@ use crate::{
         cause::Cause,
         checkpoint::{Checkpoint, line_of},
         event::{Ask, Event, EventKind, Node, Question, Step},
-        lifecycle::{Life, Lifecycle},
+        lifecycle::Life,
         plan::{Flow, Gather, Kind, Place, Plan, Work},
         progress::{Done, Ended, Need, Progress, Record, Slot, Trail},
     },
     neuron::Usage,
-    orchestration::{OpenTrace, StopOptions, Stopped, TenantHandle},
+    orchestration::{OpenTrace, Stopped, TenantHandle},
     signal::{Object, SignalId, TraceId},
 };
 
@@ -39,18 +38,18 @@ pub(super) struct Driver {
     pub(super) progress: Progress,
     pub(super) around: Arc<Surroundings>,
     /// Held until the run is settled.
-    trace: Option<OpenTrace>,
+    pub(super) trace: Option<OpenTrace>,
     stream: Arc<Stream>,
-    life: Life,
-    executed: Vec<Step>,
+    pub(super) life: Life,
+    pub(super) executed: Vec<Step>,
     /// Groups and flows within flows that have begun.
     begun: Vec<(Arc<str>, Stopwatch)>,
     /// The last reply: the next task follows from it.
     pub(super) last: Option<SignalId>,
-    stopped: Arc<[Stopped]>,
+    pub(super) stopped: Arc<[Stopped]>,
     /// What the node that failed the root had answered: shown, and no part of a
     /// checkpoint.
-    unkept: Object,
+    pub(super) unkept: Object,
 }
 
 /// Why a run goes no further.
@@ -506,130 +505,6 @@ impl Driver {
         if self.stream.is_read() {
             self.stream.push(event);
             self.stream.drained().await;
-        }
-    }
-
-    /// Settles what was written, and says how it ended.
-    async fn end(mut self, end: End) -> Run {
-        let end = self.settle(end).await;
-        let (kind, why) = match &end {
-            End::Completed => (Lifecycle::Completed, None),
-            End::Paused => (Lifecycle::Paused, Some("as asked".to_owned())),
-            End::Awaiting(questions) => {
-                let ids: Vec<_> = questions.iter().map(Question::id).collect();
-                let told = format!("an answer to {}", ids.join(", "));
-                (Lifecycle::AwaitingInput, Some(told))
-            }
-            End::Failed(cause) => (cause.lifecycle(), Some(cause.to_string())),
-        };
-        let now = self.around.tenant.clock().now();
-        self.life.end(kind, now, why.clone()).ok();
-        self.emit(|_| EventKind::Ended {
-            lifecycle: kind,
-            why,
-        })
-        .await;
-        let goes_on = self.goes_on(&end);
-        let checkpoint = goes_on.then(|| Checkpoint::of(&self.flow, &self.progress));
-        let root = self.progress.frames.first_mut();
-        let (state, notes) = root
-            .map(|root| {
-                (
-                    std::mem::take(&mut root.values),
-                    std::mem::take(&mut root.notes),
-                )
-            })
-            .unwrap_or_default();
-        let mut state = state;
-        state.extend(std::mem::take(&mut self.unkept));
-        let (error, questions) = match end {
-            End::Failed(cause) => (Some(cause), Vec::new()),
-            End::Awaiting(questions) => (None, questions),
-            End::Completed | End::Paused => (None, Vec::new()),
-        };
-        Run {
-            trace: self.trace_id().clone(),
-            life: std::mem::take(&mut self.life),
-            state,
-            notes,
-            executed: std::mem::take(&mut self.executed),
-            error,
-            questions,
-            stopped: Arc::clone(&self.stopped),
-            checkpoint,
-        }
-    }
-
-    /// Whether another run can go on from where this one ended: not from where
-    /// what it has written is gone.
-    fn goes_on(&self, end: &End) -> bool {
-        let undone = self
-            .stopped
-            .iter()
-            .any(|stopped| stopped.rolled_back || stopped.compensated > 0);
-        match end {
-            End::Completed => false,
-            End::Paused | End::Awaiting(_) => true,
-            End::Failed(_) => self.keeps_writes() && self.progress.ended.is_none() && !undone,
-        }
-    }
-
-    /// Whether a run that does not complete leaves what it has written.
-    fn keeps_writes(&self) -> bool {
-        let can_go_on = self.options.journal.is_some() && self.progress.ended.is_none();
-        can_go_on || self.options.on_failure == OnFailure::Keep
-    }
-
-    /// Commits or stops the trace, once; a STOP from outside that came before
-    /// is the end of a run that had come to another.
-    async fn settle(&mut self, end: End) -> End {
-        let tenant = self.around.tenant.clone();
-        let trace = self.trace_id().clone();
-        let end = match end {
-            End::Completed | End::Paused | End::Awaiting(_) => {
-                if tenant.commit_trace(&trace).await {
-                    end
-                } else {
-                    // Its commit was cut short; a plain STOP commits the rest.
-                    self.stopped = tenant.stop_trace(&trace, StopOptions::default()).await;
-                    let plan = Arc::clone(&self.flow.0);
-                    End::Failed(Cause::Stopped {
-                        trace,
-                        placement: self.progress.position(&plan),
-                    })
-                }
-            }
-            End::Failed(cause) => {
-                let options = StopOptions {
-                    rollback: !self.keeps_writes(),
-                    reason: Some(cause.to_string().into()),
-                };
-                self.stopped = tenant.stop_trace(&trace, options).await;
-                End::Failed(cause)
-            }
-        };
-        self.trace = None;
-        let goes_on = self.goes_on(&end);
-        if let Some(journal) = &mut self.options.journal
-            && let Err(error) = journal.end(goes_on)
-            && !matches!(end, End::Failed(_))
-        {
-            return End::Failed(Cause::Checkpoint(error.to_string()));
-        }
-        end
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if self.trace.take().is_some() {
-            // STOP goes on by itself once it has begun.
-            let options = StopOptions {
-                rollback: !self.keeps_writes(),
-                reason: Some("the run was dropped".into()),
-            };
-            let stop = self.around.tenant.stop_trace(&self.around.trace, options);
-            drop(stop.now_or_never());
         }
     }
 }
