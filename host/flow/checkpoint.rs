@@ -78,7 +78,7 @@ pub enum ResumeError {
     },
     /// The documents are not those of the run.
     #[error(
-        "the checkpoint is of `{flow}` {version} with other documents: {} changed since; \
+        "the checkpoint is of `{flow}` {version} with other documents: {}; \
          run the documents that it was made of, or begin anew",
         changed.join(", ")
     )]

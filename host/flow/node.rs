@@ -9,6 +9,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::document::{Dag, Placement};
+
 use crate::{
     clock::{Clock, Random},
     engram::BoxFuture,
@@ -383,6 +385,22 @@ impl Nodes {
     /// Their names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.known.keys()
+    }
+
+    /// Of the nodes that documents name, those that do not say which routes they
+    /// take: what the documents wire for them cannot be checked.
+    pub fn undeclared<'a>(&self, documents: impl IntoIterator<Item = &'a Dag>) -> Vec<String> {
+        let placements = documents.into_iter().flat_map(|dag| &dag.nodes);
+        let names = placements.filter_map(|placement| match placement {
+            Placement::Single(single) => Some(&single.node),
+            _ => None,
+        });
+        let undeclared = names.filter(|name| {
+            let known = self.find(name);
+            known.is_some_and(|known| known.contract.routes.is_none())
+        });
+        let undeclared: BTreeSet<_> = undeclared.cloned().collect();
+        undeclared.into_iter().collect()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Known> {

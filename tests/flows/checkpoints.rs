@@ -324,8 +324,8 @@ fn a_checkpoint_of_other_documents_is_refused_with_what_has_changed() {
         assert_eq!(
             told,
             format!(
-                "the checkpoint is of `root` 1 with other documents: `inner` was {} and is {} \
-                 changed since; run the documents that it was made of, or begin anew",
+                "the checkpoint is of `root` 1 with other documents: `inner` was {} and is {}; \
+                 run the documents that it was made of, or begin anew",
                 inner.hash(),
                 changed.hash()
             )

@@ -247,7 +247,7 @@ fn a_run_that_asks_is_answered_by_another_process() {
     gone.refuses(
         3,
         &expect![[r#"
-        error: run.json: No such file or directory (os error 2)
+        error: there is no checkpoint run.json; that of a run that has ended for good is removed
     "#]],
     );
 }

@@ -79,10 +79,17 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
         let placements = count(nodes.len(), "placement");
         text.push_str(&format!("  holds {name} {version}: {placements}\n"));
     }
-    text.push_str(if nodes_checked {
-        "it can run\n"
-    } else {
-        "nothing is wrong with it; its nodes were not looked for (see --deployment)\n"
+    let undeclared = nodes.undeclared(&dags);
+    text.push_str(&match undeclared.as_slice() {
+        _ if !nodes_checked => {
+            "nothing is wrong with it; its nodes were not looked for (see --deployment)\n"
+                .to_owned()
+        }
+        [] => "it can run\n".to_owned(),
+        names => format!(
+            "it can run; which routes they take is not said by, and was not checked for: {}\n",
+            names.join(", ")
+        ),
     });
     out::write(&text)?;
     Ok(Exit::Ok)

@@ -176,25 +176,37 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failed> {
 fn answers(given: &[String], questions: &[Question]) -> Result<Vec<(String, Value)>, Failed> {
     let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| text.into());
     let ids: Vec<_> = questions.iter().map(Question::id).collect();
-    let mut answers = Vec::new();
+    let mut answers: Vec<(String, Value)> = Vec::new();
     for text in given {
+        let wrong = |words: String| {
+            let told = format!("--answer {text}: {words}");
+            let failed = Failed::new(Exit::Usage, told);
+            Err(match ids.as_slice() {
+                [] => failed,
+                ids => failed.advise(format!("the run asks {}", ids.join(", "))),
+            })
+        };
         let named = text.split_once('=').filter(|(id, _)| {
             let id = (*id).to_owned();
             ids.contains(&id)
         });
-        match (named, ids.as_slice()) {
-            (Some((id, answer)), _) => answers.push((id.to_owned(), value(answer))),
-            (None, [only]) => answers.push((only.clone(), value(text))),
-            (None, []) => {
-                let told = format!("--answer {text}: the run asked nothing");
-                return Err(Failed::new(Exit::Usage, told));
+        let unknown = text.split_once('=').filter(|(id, _)| id.ends_with(']'));
+        let (id, answer) = match (named, ids.as_slice()) {
+            (Some((id, answer)), _) => (id.to_owned(), value(answer)),
+            (None, _) if unknown.is_some() => {
+                let id = unknown.map_or("", |(id, _)| id);
+                return wrong(format!("there is no question `{id}`"));
             }
-            (None, ids) => {
-                let told = format!("--answer {text}: the run asks several questions");
-                let advice = format!("write QUESTION=ANSWER, with one of {}", ids.join(", "));
-                return Err(Failed::new(Exit::Usage, told).advise(advice));
+            (None, [only]) => (only.clone(), value(text)),
+            (None, []) => return wrong("the run asked nothing".to_owned()),
+            (None, _) => {
+                return wrong("the run asks several questions; write QUESTION=ANSWER".to_owned());
             }
+        };
+        if answers.iter().any(|(known, _)| *known == id) {
+            return wrong(format!("`{id}` is answered twice"));
         }
+        answers.push((id, answer));
     }
     Ok(answers)
 }
@@ -334,6 +346,6 @@ fn text(run: &Run, checkpoint: Option<&PathBuf>) -> String {
         text.push_str(&format!("{advice}\n"));
     }
     let nodes = run.executed.iter().filter(|step| step.attempts > 0).count();
-    text.push_str(&format!("\nnodes run    {nodes}\n"));
+    text.push_str(&format!("\nnodes run    {nodes} (items of lists aside)\n"));
     text
 }

@@ -48,6 +48,9 @@ pub enum FileError {
     /// It holds more than is read.
     #[error("{} is longer than the {} bytes that are read", .0.display(), CheckpointFile::MAX_BYTES)]
     TooLong(PathBuf),
+    /// There is none.
+    #[error("there is no checkpoint {}; that of a run that has ended for good is removed", .0.display())]
+    Missing(PathBuf),
     /// There is one already.
     #[error("{} is there already; resume it, or remove it to begin anew", .0.display())]
     Exists(PathBuf),
@@ -88,7 +91,11 @@ impl CheckpointFile {
     /// When it is not there, another run has it, or it holds something else.
     pub fn open(path: &Path) -> Result<(Self, Checkpoint), FileError> {
         let file = OpenOptions::new().read(true).write(true).open(path);
-        let mut journal = Self::locked(path, file.map_err(|source| io_error(path, source))?)?;
+        let file = file.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => FileError::Missing(path.to_owned()),
+            _ => io_error(path, source),
+        })?;
+        let mut journal = Self::locked(path, file)?;
         let mut bytes = Vec::new();
         let read = (&mut journal.file)
             .take(Self::MAX_BYTES + 1)

@@ -280,7 +280,8 @@ impl Resolver<'_, '_> {
             let mut known: Vec<_> = self.dags.keys().copied().collect();
             known.sort_unstable();
             let told = format!("there is no flow `{}`; there are {}", deep.dag, list(known));
-            self.report.tell(&at.keys(&["dag"]), told);
+            self.report
+                .advise(&at.keys(&["dag"]), told, "name the file that holds it, too");
         }
         let none = BTreeMap::new();
         let mapping = deep.state_mapping.as_ref();
