@@ -78,7 +78,7 @@ pub(crate) fn own_folder(path: &Path) -> io::Result<PathBuf> {
 /// # Errors
 /// When it cannot be written; what was there is as it was.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    put(path, mode, |file| file.write_all(bytes))
+    put(path, mode, |file| file.write_all(bytes)).map(drop)
 }
 
 /// As [`replace`], for a file to keep: with the permissions of the one that was
@@ -99,9 +99,19 @@ pub(crate) fn rewrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
         before.map_or(Ok(()), |before| file.set_permissions(before))?;
         file.sync_all()
     })
+    .map(drop)
 }
 
-fn put(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+/// As [`replace`], filled by `fill` before it stands at the path; the file, to
+/// be written on.
+///
+/// # Errors
+/// As there, and those of `fill`.
+pub(crate) fn put(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<File> {
     // Nobody can have put something there: the name is drawn, and must be free.
     let aside = path.with_file_name(format!(".{:016x}.{NEW}", Random::system().u64()));
     let mut file = OpenOptions::new()
@@ -114,5 +124,5 @@ fn put(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -
         // Nobody else knows of it.
         drop(fs::remove_file(&aside));
     }
-    placed
+    placed.map(|()| file)
 }

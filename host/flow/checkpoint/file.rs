@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{Checkpoint, Journal, ResumeError};
+use crate::package::file;
 
 /// A journal in a file of its own.
 ///
@@ -162,28 +163,18 @@ fn io_error(path: &Path, source: io::Error) -> FileError {
 
 impl Journal for CheckpointFile {
     fn begin(&mut self, checkpoint: &str) -> io::Result<()> {
-        // What was there stays until the new text stands beside it. One that a
-        // killed process left beside it is nobody's.
-        let beside = beside(&self.path);
-        match std::fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut fresh = options.open(&beside)?;
-        fresh.try_lock().map_err(|error| match error {
-            TryLockError::Error(error) => error,
-            TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
+        // What was there stays until the new text is whole, and locked.
+        self.file = file::put(&self.path, 0o600, |fresh| {
+            fresh.try_lock().map_err(|error| match error {
+                TryLockError::Error(error) => error,
+                TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
+            })?;
+            fresh.write_all(format!("{checkpoint}\n").as_bytes())?;
+            fresh.sync_data()
         })?;
-        fresh.write_all(format!("{checkpoint}\n").as_bytes())?;
-        fresh.sync_data()?;
-        std::fs::rename(&beside, &self.path)?;
         if self.durable {
             File::open(folder_of(&self.path))?.sync_all()?;
         }
-        self.file = fresh;
         (self.begun, self.recorded) = (checkpoint.len(), 0);
         Ok(())
     }
@@ -218,11 +209,4 @@ fn folder_of(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
-}
-
-/// A file beside another, for what is to replace it.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    path.with_file_name(name)
 }
