@@ -214,9 +214,17 @@ impl OpenTrace {
         self.trace.commit().await;
     }
 
-    /// Stops it.
+    /// Stops it. Where somebody else has done so, theirs are the
+    /// acknowledgements, also when that STOP is over and the trace known to
+    /// nobody else.
     pub async fn stop(self, options: StopOptions) -> Arc<[Stopped]> {
-        self.tenant.stop_trace(self.trace.id(), options).await
+        let state = self.tenant.state();
+        let live = state.traces.bury(self.trace.id());
+        // That of a removed tenant was never entered: there is nothing to stop.
+        if live.is_none() && !self.stop_signal().is_stopped() {
+            return Arc::new([]);
+        }
+        self.tenant.core().stop(state, &self.trace, options).await
     }
 }
 

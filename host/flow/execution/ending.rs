@@ -93,18 +93,20 @@ impl Driver {
     /// Commits or stops the trace, once; a STOP from outside that came before
     /// is the end of a run that had come to another.
     async fn settle(&mut self, end: End) -> End {
-        let tenant = self.around.tenant.clone();
-        let trace = self.trace_id().clone();
+        let Some(trace) = self.trace.take() else {
+            return end;
+        };
         let end = match end {
             End::Completed | End::Paused | End::Awaiting(_) => {
-                if tenant.commit_trace(&trace).await {
+                if self.around.tenant.commit_trace(trace.id()).await {
                     end
                 } else {
+                    let id = trace.id().clone();
                     // Its commit was cut short; a plain STOP commits the rest.
-                    self.stopped = tenant.stop_trace(&trace, StopOptions::default()).await;
+                    self.stopped = trace.stop(StopOptions::default()).await;
                     let plan = Arc::clone(&self.flow.0);
                     End::Failed(Cause::Stopped {
-                        trace,
+                        trace: id,
                         placement: self.progress.position(&plan),
                     })
                 }
@@ -114,11 +116,10 @@ impl Driver {
                     rollback: !self.keeps_writes(),
                     reason: Some(cause.to_string().into()),
                 };
-                self.stopped = tenant.stop_trace(&trace, options).await;
+                self.stopped = trace.stop(options).await;
                 End::Failed(cause)
             }
         };
-        self.trace = None;
         let goes_on = self.goes_on(&end);
         if let Some(journal) = &mut self.options.journal
             && let Err(error) = journal.end(goes_on)
@@ -132,14 +133,13 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if self.trace.take().is_some() {
+        if let Some(trace) = self.trace.take() {
             // STOP goes on by itself once it has begun.
             let options = StopOptions {
                 rollback: !self.keeps_writes(),
                 reason: Some("the run was dropped".into()),
             };
-            let stop = self.around.tenant.stop_trace(&self.around.trace, options);
-            drop(stop.now_or_never());
+            drop(trace.stop(options).now_or_never());
         }
     }
 }
