@@ -37,7 +37,7 @@ use soma::{
     engram::VectorEngram,
     flow::{
         Cause, Contract, Dag, EventKind, Flow, Lifecycle, Nodes, OnFailure, Run, RunOptions,
-        document::Single,
+        document::{FanOut, Single},
     },
     orchestration::{Access, Dispatch, DispatchError, Neuron, StopOptions, Target, TenantHandle},
     signal::{Object, Payload, SignalType},
@@ -60,6 +60,12 @@ fn chain(placements: &[&str]) -> Flow {
         });
     }
     flow(dag.build())
+}
+
+/// A fan-out each of whose routes ends the flow.
+fn ending(fan: FanOut) -> FanOut {
+    let routes = ["all-success", "partial", "all-error", "empty"];
+    routes.into_iter().fold(fan, FanOut::end)
 }
 
 fn object(value: Value) -> Object {

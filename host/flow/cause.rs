@@ -63,7 +63,7 @@ pub enum Cause {
         most: usize,
     },
     /// The state has grown too large.
-    #[error("the state takes {bytes} bytes after placement `{placement}`, more than {most}")]
+    #[error("the run takes {bytes} bytes in memory at placement `{placement}`, more than {most}")]
     StateTooLarge {
         /// The placement, with those around it.
         placement: Arc<str>,

@@ -18,7 +18,7 @@ use self::saved::{SavedFrame, SavedRecord};
 use super::{
     event::Question,
     plan::{Flow, Kind, Plan},
-    progress::{Need, Progress, Record},
+    progress::{Bounds, Need, Progress, Record},
 };
 
 /// Version of what is written here.
@@ -41,8 +41,8 @@ pub struct Checkpoint {
     documents: BTreeMap<String, String>,
     /// Nodes that have run.
     steps: u64,
-    /// Most items of a fan-out in the run so far.
-    most_items: usize,
+    /// The bounds of the run so far.
+    bounds: Bounds,
     /// The flow and those within it, the innermost last.
     frames: Vec<SavedFrame>,
     /// What has been done since.
@@ -164,7 +164,7 @@ impl Checkpoint {
             hash: flow.hash().to_string(),
             documents: digests(flow),
             steps: progress.steps,
-            most_items: progress.most_items,
+            bounds: progress.bounds,
             frames: frames.map(|frame| SavedFrame::of(&flow.0, frame)).collect(),
             since: Vec::new(),
         }
@@ -234,8 +234,7 @@ impl Checkpoint {
             return Err(self.changed(flow));
         }
         let plan: &Plan = &flow.0;
-        let mut progress = Progress::nowhere(self.steps);
-        progress.most_items = self.most_items;
+        let mut progress = Progress::nowhere(self.steps, self.bounds);
         for saved in self.frames {
             let frame = saved.frame(plan, progress.frames.last());
             progress

@@ -27,7 +27,7 @@ use super::{
     lifecycle::{Life, Lifecycle},
     node::Notes,
     plan::Flow,
-    progress::Progress,
+    progress::{Bounds, Progress},
 };
 use crate::{
     orchestration::{Stopped, TenantHandle},
@@ -46,13 +46,15 @@ pub enum OnFailure {
 
 /// Bounds of a run, who is told of it, and what becomes of one that fails.
 pub struct RunOptions {
-    /// Nodes that a run may run, members and items included.
+    /// Nodes that a run may run, members and items included, and flows and empty
+    /// lists that it may go into.
     pub max_steps: u64,
     /// Items of one fan-out.
     pub max_items: usize,
     /// Members or items that run at a time, whatever a document says.
     pub max_concurrency: usize,
-    /// Bytes that the states of the run may take in memory.
+    /// Bytes that the run may take in memory: its states, its notes, and results
+    /// that are not gathered yet.
     pub max_state_bytes: usize,
     /// Time for the whole run.
     pub deadline: Duration,
@@ -79,6 +81,15 @@ impl Default for RunOptions {
             on_failure: OnFailure::Rollback,
             observers: Vec::new(),
             journal: None,
+        }
+    }
+}
+
+impl RunOptions {
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            items: self.max_items,
+            bytes: self.max_state_bytes,
         }
     }
 }
@@ -139,7 +150,7 @@ impl Flow {
 
     /// A run that does nothing until it is awaited or its events are read.
     pub fn start(&self, tenant: &TenantHandle, state: Object, options: RunOptions) -> Execution {
-        let progress = Progress::new(&self.0, state, options.max_items, options.max_state_bytes);
+        let progress = Progress::new(&self.0, state, options.bounds());
         Execution::new(self, tenant, progress, options, false)
     }
 
@@ -158,8 +169,7 @@ impl Flow {
         options: RunOptions,
     ) -> Result<Execution, ResumeError> {
         let mut progress = checkpoint.progress(self)?;
-        progress.most_items = options.max_items;
-        progress.most_bytes = options.max_state_bytes;
+        progress.bounds = options.bounds();
         for (id, answer) in answers {
             progress.answer(&self.0, &id, answer)?;
         }

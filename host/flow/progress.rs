@@ -11,6 +11,7 @@ mod record;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(super) use self::{
@@ -38,14 +39,24 @@ pub(super) struct Progress {
     /// Nodes that have run, items and members included.
     pub(super) steps: u64,
     pub(super) ended: Option<Ended>,
-    /// Most items of one fan-out.
-    pub(super) most_items: usize,
-    /// Most bytes of all states.
-    pub(super) most_bytes: usize,
+    /// Most items of one fan-out, and bytes that a mapping may fill: what
+    /// follows from a record depends on them.
+    pub(super) bounds: Bounds,
     /// What it needed when it was last asked: only that can be recorded.
     need: Need,
     /// What has happened beside nodes, for whoever tells of it.
     pub(super) trail: Vec<Trail>,
+}
+
+/// Bounds on what follows from a record. They stay as they are as long as the
+/// records count that were made under them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Bounds {
+    /// Most items of one fan-out.
+    pub(super) items: usize,
+    /// Most bytes that the run takes in memory.
+    pub(super) bytes: usize,
 }
 
 /// Something that happened to a placement without a node of its own.
@@ -220,23 +231,20 @@ fn set_metadata(values: &mut Object, key: &str, value: Value) {
 
 impl Progress {
     /// At the beginning.
-    pub(super) fn new(plan: &Plan, values: Object, most_items: usize, most_bytes: usize) -> Self {
+    pub(super) fn new(plan: &Plan, values: Object, bounds: Bounds) -> Self {
         Self {
             frames: vec![Frame::new(plan, 0, values, "".into())],
-            most_items,
-            most_bytes,
-            ..Self::nowhere(0)
+            ..Self::nowhere(0, bounds)
         }
     }
 
     /// Nowhere yet, for a run that went so far.
-    pub(super) fn nowhere(steps: u64) -> Self {
+    pub(super) fn nowhere(steps: u64, bounds: Bounds) -> Self {
         Self {
             frames: Vec::new(),
             steps,
             ended: None,
-            most_items: 0,
-            most_bytes: usize::MAX,
+            bounds,
             need: Need::Again,
             trail: Vec::new(),
         }
@@ -265,16 +273,6 @@ impl Progress {
     pub(super) fn advance(&mut self, plan: &Plan) -> Need {
         self.need = loop {
             if self.ended.is_some() {
-                break Need::Nothing;
-            }
-            let bytes = self.bytes();
-            if bytes > self.most_bytes {
-                let cause = Cause::StateTooLarge {
-                    placement: self.position(plan),
-                    bytes,
-                    most: self.most_bytes,
-                };
-                self.ended = Some(Ended::Failed(cause));
                 break Need::Nothing;
             }
             let Some(frame) = self.frames.last_mut() else {

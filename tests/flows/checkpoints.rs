@@ -10,7 +10,7 @@ use std::{
 
 use soma::flow::{
     Checkpoint, CheckpointFile, Failure, Journal, Output,
-    document::{Deep, FanIn, FanOut, Terminal},
+    document::{Deep, FanIn, Terminal},
 };
 
 use super::{native::always, *};
@@ -429,11 +429,7 @@ async fn paused(flow: &Flow, tenant: &TenantHandle, state: Value) -> String {
 }
 
 fn each(fan_in: FanIn) -> Dag {
-    let fan = FanOut::new("each", "work", "items", fan_in)
-        .end("all-success")
-        .end("partial")
-        .end("all-error")
-        .end("empty");
+    let fan = ending(FanOut::new("each", "work", "items", fan_in));
     Dag::builder("each", "1").place(fan).build()
 }
 
@@ -519,6 +515,47 @@ fn what_was_refused_for_its_size_is_refused_again_when_a_journal_is_read() {
 }
 
 #[test]
+fn a_mapping_that_found_no_room_finds_none_when_a_journal_is_read() {
+    let (host, _hand) = virtual_host();
+    let tenant = tenant(&host, "t");
+    run(&host, async move {
+        let copies = 0..1_000;
+        let deep = copies.fold(Deep::new("deep", "inner"), |deep, at| {
+            deep.output(format!("copies.k{at}"), "text")
+        });
+        let root = Dag::builder("root", "1")
+            .place(deep.route("success", "last").route("error", "fallback"))
+            .place(Single::new("fallback", "work").route("success", "last"))
+            .place(Single::new("last", "work").end("success"))
+            .build();
+        let inner = Dag::builder("inner", "1")
+            .place(Single::new("work", "work").end("success"))
+            .build();
+        let nodes = Nodes::new().function("work", Contract::open(), |call| {
+            let name = call.placement.rsplit('/').next().unwrap_or_default();
+            Ok(Output::default().set(name, true))
+        });
+        let flow = Flow::new(&[root, inner], &nodes).unwrap();
+        let journal = Kept::default();
+        let options = RunOptions {
+            max_state_bytes: 1 << 20,
+            ..with(&journal)
+        };
+        let text = object(json!({"text": "x".repeat(10_000)}));
+        let whole = flow.run(&tenant, text, options).await;
+        assert_eq!(whole.error, None);
+        assert_eq!(whole.notes.errors[0].code, "FLOW_STATE");
+        let text = journal.text();
+        let kept: String = text.split_inclusive('\n').take(3).collect();
+        let checkpoint = Checkpoint::parse(&kept).unwrap();
+        let resumed = flow.resume(&tenant, checkpoint, [], RunOptions::default());
+        let resumed = resumed.unwrap().await;
+        assert_eq!(steps(&resumed), [("last", Some("success"), 1)]);
+        assert_eq!(resumed.state, whole.state);
+    });
+}
+
+#[test]
 fn a_journal_that_was_cut_within_a_character_is_read_up_to_there() {
     let folder = common::command::scratch_folder("flow-cut");
     let path = folder.join("run.json");
@@ -550,24 +587,38 @@ fn a_journal_that_was_cut_within_a_character_is_read_up_to_there() {
 }
 
 #[test]
-fn a_run_that_somebody_stopped_with_a_rollback_cannot_go_on() {
+fn a_run_that_somebody_stopped_goes_on_only_where_its_writes_were_kept() {
     let host = host();
     let stage = Stage::new(&host, "t");
     run(&host, async move {
-        let journal = Kept::default();
-        let script = json!([append("x"), wait_at_gate()]);
-        let execution = chain(&["only"]).start(&stage.tenant, state(script), with(&journal));
-        let trace = execution.trace_id().clone();
-        let stop = async {
-            stage.gate.arrived(1).await;
-            stage
-                .tenant
-                .stop_trace(&trace, StopOptions::rollback())
-                .await
-        };
-        let (run, _) = tokio::join!(execution.finish(), stop);
-        assert_eq!(run.lifecycle(), Lifecycle::Cancelled);
-        assert!(run.checkpoint.is_none(), "what it has written is gone");
+        for rollback in [true, false] {
+            let script = json!([append("x"), wait_at_gate()]);
+            let mut execution =
+                chain(&["only"]).start(&stage.tenant, state(script), with(&Kept::default()));
+            let trace = execution.trace_id().clone();
+            let arrived = stage.gate.arrivals() + 1;
+            let read = async {
+                while let Some(event) = execution.next().await {
+                    drop(event);
+                }
+            };
+            tokio::select! {
+                biased;
+                () = read => panic!("it ended"),
+                () = stage.gate.arrived(arrived) => {}
+            }
+            // It is over, and its trace forgotten, before the run hears of it.
+            let options = StopOptions {
+                rollback,
+                reason: None,
+            };
+            stage.tenant.stop_trace(&trace, options).await;
+            assert!(stage.tenant.traces().is_empty());
+            let run = execution.finish().await;
+            assert_eq!(run.lifecycle(), Lifecycle::Cancelled);
+            assert_eq!(run.stopped[0].rolled_back, rollback);
+            assert_eq!(run.checkpoint.is_none(), rollback);
+        }
     });
 }
 

@@ -81,6 +81,33 @@ fn a_flow_is_checked_with_or_without_its_nodes() {
 }
 
 #[test]
+fn nodes_that_do_not_say_which_routes_they_take_are_named() {
+    let folder = scratch_folder("flow-undeclared");
+    let checked = end(command()
+        .args(["flow", "check", "--deployment"])
+        .arg(deployment(&folder, "soma.toml", "echo"))
+        .arg(nested(&folder))
+        .args(["--node", "other=work"]));
+    assert_eq!(checked.exit, 0, "{}", checked.stderr);
+    let last = checked.stdout.lines().last();
+    expect!["it can run"].assert_eq(last.unwrap());
+    let only = Single::new("only", "other").end("success");
+    let file = folder.join("only.json");
+    fs::write(
+        &file,
+        Dag::builder("only", "1").place(only).build().to_string(),
+    )
+    .unwrap();
+    let checked = end(command()
+        .args(["flow", "check", "--node", "other=work", "--deployment"])
+        .arg(folder.join("soma.toml"))
+        .arg(&file));
+    let last = checked.stdout.lines().last();
+    expect!["it can run; which routes they take is not said by, and was not checked for: other"]
+        .assert_eq(last.unwrap());
+}
+
+#[test]
 fn a_flow_that_cannot_run_is_told_all_that_is_wrong_with_the_place_of_each() {
     let folder = scratch_folder("flow-check");
     let names =
@@ -221,6 +248,26 @@ fn a_run_that_asks_is_answered_by_another_process() {
             .as_deref()
             .unwrap_or(""),
     );
+    let mut told = String::new();
+    for answers in [
+        &["--answer", "a", "--answer", "b"][..],
+        &["--answer", "only[9]=x"],
+    ] {
+        let refused = end(command()
+            .current_dir(&folder)
+            .args(["flow", "resume", "ask.json", "--checkpoint", "run.json"])
+            .args(answers)
+            .args(["--deployment", "first.toml"]));
+        assert_eq!(refused.exit, 2, "{}", refused.stderr);
+        told.push_str(&refused.stderr);
+    }
+    expect![[r#"
+        error: --answer b: `only` is answered twice
+        help: the run asks only
+        error: --answer only[9]=x: there is no question `only[9]`
+        help: the run asks only
+    "#]]
+    .assert_eq(&told);
     let second = end(command()
         .current_dir(&folder)
         .args([

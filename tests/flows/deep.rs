@@ -194,7 +194,7 @@ fn a_flow_without_a_node_that_runs_meets_the_step_limit() {
     assert_eq!(run.error, Some(Cause::StepLimit(100_000)));
     let empty = Dag::builder("empty", "1")
         .place(
-            soma::flow::document::FanOut::new(
+            FanOut::new(
                 "each",
                 "write",
                 "no.list",

@@ -3,7 +3,7 @@
 use expect_test::expect;
 use soma::flow::{
     Derivation, Output,
-    document::{Deep, FanIn, FanOut},
+    document::{Deep, FanIn},
 };
 
 use super::{

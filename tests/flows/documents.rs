@@ -1,9 +1,7 @@
 //! DAG documents: what is taken, and what is told of what is not.
 
 use expect_test::expect_file;
-use soma::flow::document::{
-    Caps, Combine, DagFile, Deep, FanIn, FanOut, Parallel, Terminal, schema,
-};
+use soma::flow::document::{Caps, Combine, DagFile, Deep, FanIn, Parallel, Terminal, schema};
 
 use super::{native::always, *};
 use soma::flow::Output;
@@ -242,13 +240,11 @@ fn routes_that_a_neurons_manifest_declares_must_be_wired() {
 
 #[test]
 fn what_a_builder_cannot_keep_one_from_is_refused_too() {
-    let fan = FanOut::new("each", "work", "items", FanIn::append("out"))
-        .concurrency(0)
-        .timeout_ms(0)
-        .end("all-success")
-        .end("partial")
-        .end("all-error")
-        .end("empty");
+    let fan = ending(
+        FanOut::new("each", "work", "items", FanIn::append("out"))
+            .concurrency(0)
+            .timeout_ms(0),
+    );
     let told = |dag: Dag| Flow::new(&[dag], &known()).unwrap_err().to_string();
     assert_eq!(
         told(Dag::builder("zero", "1").place(fan).build()),

@@ -2,7 +2,7 @@
 
 use soma::flow::{
     Failure, Output,
-    document::{Combine, FanIn, FanOut, Parallel},
+    document::{Combine, FanIn, Parallel},
 };
 
 use super::{
@@ -148,11 +148,7 @@ fn a_member_that_answers_with_what_it_was_given_overwrites_nothing() {
 
 /// A fan-out of `work` over `items`, whose four routes complete the flow.
 fn each(fan_in: FanIn) -> Dag {
-    let fan = FanOut::new("each", "work", "items", fan_in)
-        .end("all-success")
-        .end("partial")
-        .end("all-error")
-        .end("empty");
+    let fan = ending(FanOut::new("each", "work", "items", fan_in));
     Dag::builder("each", "1").place(fan).build()
 }
 
@@ -312,12 +308,7 @@ fn no_more_items_run_at_a_time_than_are_asked_for() {
         ..Counting::default()
     };
     let nodes = Nodes::new().native("work", Contract::open(), node);
-    let fan = FanOut::new("each", "work", "items", FanIn::append("out"))
-        .concurrency(3)
-        .end("all-success")
-        .end("partial")
-        .end("all-error")
-        .end("empty");
+    let fan = ending(FanOut::new("each", "work", "items", FanIn::append("out")).concurrency(3));
     let dag = Dag::builder("each", "1").place(fan).build();
     let items: Vec<_> = (0..31).collect();
     let run = run_native(dag, nodes, json!({"items": items}), RunOptions::default());
@@ -336,12 +327,8 @@ fn neurons_of_a_group_run_in_sandboxes_of_their_own_and_one_that_traps_is_an_err
     let host = host();
     let stage = Stage::new(&host, "t");
     run(&host, async move {
-        let fan = FanOut::new("each", "puppet", "items", FanIn::append("said"))
-            .item_key("do")
-            .end("all-success")
-            .end("partial")
-            .end("all-error")
-            .end("empty");
+        let fan =
+            ending(FanOut::new("each", "puppet", "items", FanIn::append("said")).item_key("do"));
         let flow = flow(Dag::builder("each", "1").place(fan).build());
         let said = |n: u64| json!([{"output": {"value": {"n": n}}}]);
         let items = json!({"items": [said(1), ["trap"], said(3)]});

@@ -397,6 +397,7 @@ fn a_state_that_grows_too_large_fails_the_run() {
     });
     let options = RunOptions {
         max_state_bytes: 100_000,
+        on_failure: OnFailure::Keep,
         ..RunOptions::default()
     };
     let dag = Dag::builder("grows", "1")
@@ -407,6 +408,7 @@ fn a_state_that_grows_too_large_fails_the_run() {
         )
         .build();
     let run = run_native(dag, nodes, json!({}), options);
+    assert!(run.checkpoint.is_some(), "with more room it goes on");
     let cause = run.error.unwrap();
     assert!(
         matches!(cause, Cause::StateTooLarge { most: 100_000, .. }),
@@ -513,17 +515,15 @@ fn neurons_that_sleep_and_more_of_them_than_may_run_take_no_time_on_a_clock_that
     };
     let stage = Stage::with_quotas(&host, "t", quotas);
     run(&host, async move {
-        let fan = soma::flow::document::FanOut::new(
-            "each",
-            "puppet",
-            "items",
-            soma::flow::document::FanIn::append("out"),
-        )
-        .item_key("do")
-        .end("all-success")
-        .end("partial")
-        .end("all-error")
-        .end("empty");
+        let fan = ending(
+            FanOut::new(
+                "each",
+                "puppet",
+                "items",
+                soma::flow::document::FanIn::append("out"),
+            )
+            .item_key("do"),
+        );
         let flow = flow(Dag::builder("each", "1").place(fan).build());
         let sleeps = json!([{"sleep": 10_000}, {"output": {"value": {"n": 1}}}]);
         let items: Vec<_> = (0..8).map(|_| sleeps.clone()).collect();

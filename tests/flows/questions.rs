@@ -2,7 +2,7 @@
 
 use soma::flow::{
     Ask, Checkpoint, ResumeError,
-    document::{Combine, FanIn, FanOut, Parallel},
+    document::{Combine, FanIn, Parallel},
 };
 
 use super::*;
@@ -130,12 +130,8 @@ fn members_and_items_that_ask_are_answered_each_and_the_others_do_not_run_again(
     let host = host();
     let stage = Stage::new(&host, "t");
     run(&host, async move {
-        let fan = FanOut::new("each", "puppet", "items", FanIn::append("said"))
-            .item_key("do")
-            .end("all-success")
-            .end("partial")
-            .end("all-error")
-            .end("empty");
+        let fan =
+            ending(FanOut::new("each", "puppet", "items", FanIn::append("said")).item_key("do"));
         let fan_out = flow(Dag::builder("each", "1").place(fan).build());
         let said = json!([append("once"), {"output": {"value": {"n": 1}}}]);
         let items = json!({"items": [said, asking(), said, asking()]});

@@ -56,3 +56,28 @@ enum StrategyForm {
     /// Anything from the base to three times the base.
     DecorrelatedJitter,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, to_value};
+    use soma_retry::RetryPolicy;
+
+    use super::*;
+    use crate::package::schema_of;
+
+    fn keys(object: &Value) -> BTreeSet<&String> {
+        object.as_object().unwrap().keys().collect()
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_of_a_policy() {
+        let schema = schema_of::<Form>();
+        let policy = to_value(RetryPolicy::default()).unwrap();
+        let properties = schema.get("properties").unwrap();
+        assert_eq!(keys(properties), keys(&policy));
+    }
+}

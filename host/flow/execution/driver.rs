@@ -189,6 +189,7 @@ impl Driver {
         loop {
             let need = self.progress.advance(&plan);
             self.told().await;
+            self.fits_in_memory(&plan)?;
             match need {
                 Need::Nothing => break,
                 Need::Again => self.go_on(&plan, &mut turns).await?,
@@ -201,6 +202,19 @@ impl Driver {
             Some(Ended::Failed(cause)) => Err(cause.clone().into()),
             _ => Ok(()),
         }
+    }
+
+    /// What has been done counts, and another run with more room goes on there.
+    fn fits_in_memory(&self, plan: &Plan) -> Result<(), End> {
+        let (bytes, most) = (self.progress.bytes(), self.progress.bounds.bytes);
+        if bytes <= most || self.progress.ended.is_some() {
+            return Ok(());
+        }
+        Err(End::Failed(Cause::StateTooLarge {
+            placement: self.progress.position(plan),
+            bytes,
+            most,
+        }))
     }
 
     /// Between flows and empty groups, of which any number may follow one

@@ -106,7 +106,7 @@ impl Progress {
     /// Begins, goes on with or ends the group that the innermost flow is at;
     /// what it needs, or `None` when it has ended.
     pub(super) fn advance_group(&mut self, plan: &Plan, placed: &Placed) -> Option<Need> {
-        let most = self.most_items;
+        let most = self.bounds.items;
         let frame = self.frames.last_mut()?;
         let place = frame.at;
         let Some(group) = &mut frame.group else {
@@ -178,12 +178,12 @@ impl Progress {
         let mut written: BTreeMap<String, (Arc<str>, Value)> = BTreeMap::new();
         let mut taken = Object::new();
         let (mut succeeded, mut failed) = (0, 0);
-        for (place, done) in members.iter().zip(dones) {
+        for (place, mut done) in members.iter().zip(dones) {
             let Some(placed) = plan.placed(frame.dag, *place) else {
                 continue;
             };
             let path = frame.path(placed);
-            let route = settle(frame, &path, &done);
+            let route = settle(frame, &path, &mut done);
             succeeded += usize::from(&*route == SUCCESS);
             failed += usize::from(&*route != SUCCESS);
             taken.insert(placed.name.as_ref().to_owned(), Value::from(&*route));
@@ -235,8 +235,8 @@ impl Progress {
         let mut errors = 0;
         let mut buckets: BTreeMap<Arc<str>, Vec<Value>> = BTreeMap::new();
         let mut in_order = Vec::new();
-        for done in items.into_iter().filter_map(|item| item.done) {
-            let route = settle(frame, &path, &done);
+        for mut done in items.into_iter().filter_map(|item| item.done) {
+            let route = settle(frame, &path, &mut done);
             let is_error = &*route == ERROR;
             errors += usize::from(is_error);
             if done.failed.is_some() {
@@ -297,7 +297,7 @@ impl Progress {
     }
 
     /// Ends a fan-out whose results a node has gathered.
-    pub(super) fn gathered(&mut self, plan: &Plan, routes: &Wired, done: Done) {
+    pub(super) fn gathered(&mut self, plan: &Plan, routes: &Wired, mut done: Done) {
         let Some(frame) = self.frames.last_mut() else {
             return;
         };
@@ -307,7 +307,7 @@ impl Progress {
         };
         let group = frame.group.take();
         let route = group.and_then(|group| group.gathering).unwrap_or_default();
-        let gathered = settle(frame, &path, &done);
+        let gathered = settle(frame, &path, &mut done);
         frame.merge(done.values);
         let route = match &*gathered {
             ERROR => aggregate::ALL_ERROR,
@@ -318,8 +318,8 @@ impl Progress {
 }
 
 /// Takes over what a node noted, or why it failed; the route that counts.
-fn settle(frame: &mut Frame, path: &Arc<str>, done: &Done) -> Arc<str> {
-    let mut own = done.notes.clone();
+fn settle(frame: &mut Frame, path: &Arc<str>, done: &mut Done) -> Arc<str> {
+    let mut own = std::mem::take(&mut done.notes);
     own.stamp(path);
     frame.note(own);
     if let Some(cause) = &done.failed {

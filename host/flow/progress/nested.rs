@@ -25,7 +25,7 @@ impl Progress {
         };
         let mut values = outer.values.clone();
         let path = outer.path(placed);
-        let mut room = self.most_bytes.saturating_sub(bytes);
+        let mut room = self.bounds.bytes.saturating_sub(bytes);
         for (inner, from) in &deep.input {
             let Some(value) = from.get(&outer.values) else {
                 continue;
@@ -98,7 +98,7 @@ impl Progress {
             note.recoverable = true;
         }
         outer.note(inner.notes);
-        let mut room = self.most_bytes.saturating_sub(bytes);
+        let mut room = self.bounds.bytes.saturating_sub(bytes);
         for (to, from) in &deep.output {
             let Some(value) = from.get(&inner.values) else {
                 continue;
