@@ -258,6 +258,9 @@ fn scenarios() -> Vec<(String, Scenario)> {
     let mut scenarios = Vec::new();
     for file in fs::read_dir(folder().join("scenarios")).unwrap() {
         let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let text = fs::read_to_string(&path).unwrap();
         let scenario =
