@@ -21,6 +21,8 @@ mod derived;
 mod documents;
 #[path = "flows/groups.rs"]
 mod groups;
+#[path = "flows/interrupts.rs"]
+mod interrupts;
 #[path = "flows/native.rs"]
 mod native;
 #[path = "flows/pictures.rs"]

@@ -21,6 +21,9 @@ pub enum Exit {
     Timeout = 4,
     /// The host itself could not start or go on.
     Host = 5,
+    /// Somebody interrupted it: 128 and the number of the signal, as shells have
+    /// it.
+    Interrupted = 130,
 }
 
 /// Shown under `--help`.
@@ -31,7 +34,8 @@ Exit codes:
   2  the arguments make no sense
   3  a file is missing, unreadable or refused
   4  the time ran out
-  5  the host itself could not start or go on";
+  5  the host itself could not start or go on
+  130  interrupted";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     document::{Combine, Dag, Deep, FanOut, Parallel, Placement, Single, Terminal},
-    node::{Contract, ERROR, Nodes, SUCCESS},
+    known::Nodes,
+    node::{Contract, ERROR, SUCCESS},
     plan::{InvalidFlow, Problem},
 };
 
@@ -176,9 +177,12 @@ impl Derivation {
         let Some((node, item_key)) = node else {
             return derived.own.clone();
         };
-        let Some(known) = nodes.find(node) else {
-            problems.push(self.problem(name, format!("there is no node `{node}`")));
-            return derived.own.clone();
+        let known = match nodes.find(node) {
+            Ok(known) => known,
+            Err(unknown) => {
+                problems.push(self.problem(name, unknown.to_string()));
+                return derived.own.clone();
+            }
         };
         let mut contract = derived.own.clone();
         match item_key {

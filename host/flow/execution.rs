@@ -124,6 +124,10 @@ pub struct Run {
     /// the groups and flows that they belong to; since the resume, of a run that
     /// went on from a checkpoint.
     pub executed: Vec<Step>,
+    /// Nodes that have run, members, items and what was before a resume included,
+    /// and flows and empty lists that it went into: what
+    /// [`RunOptions::max_steps`] bounds.
+    pub steps: u64,
     /// Why it did not complete; `None` when it did, or can go on.
     pub error: Option<Cause>,
     /// What it waits for; without answers to all of them it waits again.

@@ -25,6 +25,7 @@ pub mod document;
 mod draw;
 mod event;
 mod execution;
+mod known;
 mod lifecycle;
 mod node;
 mod path;
@@ -39,7 +40,8 @@ pub use self::{
     draw::{PictureFormat, draw},
     event::{Ask, Event, EventKind, Node, Observer, Question, Step},
     execution::{Control, Execution, OnFailure, Run, RunOptions},
+    known::{Nodes, UnknownNode},
     lifecycle::{IllegalTransition, Life, Lifecycle},
-    node::{Call, Contract, ERROR, Failure, NativeNode, Nodes, Note, Notes, Output, SUCCESS},
+    node::{Call, Contract, ERROR, Failure, NativeNode, Note, Notes, Output, SUCCESS},
     plan::{Flow, InvalidFlow, Problem},
 };

@@ -1,20 +1,14 @@
 //! Nodes: what a placement runs, and what it says of itself.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::document::{Dag, Placement};
-
 use crate::{
     clock::{Clock, Random},
     engram::BoxFuture,
-    orchestration::{Target, TenantHandle},
+    orchestration::Neuron,
     package::FlowTerms,
     signal::{Object, size_of_value},
 };
@@ -66,6 +60,22 @@ impl Contract {
     pub fn produces<T: Into<Arc<str>>>(mut self, keys: impl IntoIterator<Item = T>) -> Self {
         self.produces.extend(texts(keys));
         self
+    }
+}
+
+impl Contract {
+    /// Of any one of several nodes: it may take the routes of each, needs what
+    /// each needs, and writes what all of them write.
+    pub(super) fn any_of<'a>(neurons: impl IntoIterator<Item = &'a Neuron>) -> Option<Self> {
+        let contracts = neurons.into_iter().map(|neuron| Self::from(neuron.flow()));
+        contracts.reduce(|one, other| Self {
+            routes: one
+                .routes
+                .zip(other.routes)
+                .map(|(one, other)| &one | &other),
+            requires: &one.requires | &other.requires,
+            produces: &one.produces & &other.produces,
+        })
     }
 }
 
@@ -278,151 +288,5 @@ impl Failure {
             recoverable: false,
             ..Self::recoverable(code, message)
         }
-    }
-}
-
-/// What stands behind a name in a document.
-#[derive(Clone)]
-pub(super) enum NodeRef {
-    Native(Arc<dyn NativeNode>),
-    Neuron(Target),
-}
-
-impl fmt::Debug for NodeRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Native(_) => f.write_str("Native"),
-            Self::Neuron(target) => f.debug_tuple("Neuron").field(target).finish(),
-        }
-    }
-}
-
-/// A name's node and what it says of itself.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) node: NodeRef,
-    pub(super) contract: Contract,
-}
-
-impl Known {
-    /// A neuron that is found when it is to run.
-    pub(super) fn neuron(target: Target) -> Self {
-        Self {
-            node: NodeRef::Neuron(target),
-            contract: Contract::open(),
-        }
-    }
-}
-
-/// The nodes that documents may name.
-#[derive(Clone, Debug, Default)]
-pub struct Nodes {
-    known: BTreeMap<Arc<str>, Known>,
-    any: bool,
-}
-
-/// A name that begins so asks for any one neuron with the capabilities that
-/// follow, with `+` between them.
-const CAPABILITY: &str = "capability:";
-
-impl Nodes {
-    /// None.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The neurons of a tenant as they are registered now, by their ids. A run
-    /// finds the neuron that has the id then.
-    pub fn of(tenant: &TenantHandle) -> Self {
-        let mut nodes = Self::new();
-        for neuron in tenant.registered() {
-            let target = Target::neuron(Arc::clone(neuron.id()));
-            let contract = Contract::from(neuron.flow());
-            nodes = nodes.neuron(Arc::clone(neuron.id()), target, contract);
-        }
-        nodes
-    }
-
-    /// Takes every other name for the id of a neuron that is found when it is
-    /// to run; what it says of itself is not known.
-    #[must_use]
-    pub fn or_any_neuron(mut self) -> Self {
-        self.any = true;
-        self
-    }
-
-    /// A native node. One of the same name is replaced.
-    #[must_use]
-    pub fn native(
-        mut self,
-        name: impl Into<Arc<str>>,
-        contract: Contract,
-        node: impl NativeNode,
-    ) -> Self {
-        let node = NodeRef::Native(Arc::new(node));
-        self.known.insert(name.into(), Known { node, contract });
-        self
-    }
-
-    /// A native node that is a function and waits for nothing.
-    #[must_use]
-    pub fn function<F>(self, name: impl Into<Arc<str>>, contract: Contract, function: F) -> Self
-    where
-        F: Fn(Call<'_>) -> Result<Output, Failure> + Send + Sync + 'static,
-    {
-        self.native(name, contract, Function(function))
-    }
-
-    /// A neuron under a name of the documents'. One of the same name is
-    /// replaced.
-    #[must_use]
-    pub fn neuron(mut self, name: impl Into<Arc<str>>, target: Target, contract: Contract) -> Self {
-        let node = NodeRef::Neuron(target);
-        self.known.insert(name.into(), Known { node, contract });
-        self
-    }
-
-    /// Their names, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.known.keys()
-    }
-
-    /// Of the nodes that documents name, those that do not say which routes they
-    /// take: what the documents wire for them cannot be checked.
-    pub fn undeclared<'a>(&self, documents: impl IntoIterator<Item = &'a Dag>) -> Vec<String> {
-        let placements = documents.into_iter().flat_map(|dag| &dag.nodes);
-        let names = placements.filter_map(|placement| match placement {
-            Placement::Single(single) => Some(&single.node),
-            _ => None,
-        });
-        let undeclared = names.filter(|name| {
-            let known = self.find(name);
-            known.is_some_and(|known| known.contract.routes.is_none())
-        });
-        let undeclared: BTreeSet<_> = undeclared.cloned().collect();
-        undeclared.into_iter().collect()
-    }
-
-    pub(super) fn find(&self, name: &str) -> Option<Known> {
-        if let Some(known) = self.known.get(name) {
-            return Some(known.clone());
-        }
-        let target = match name.strip_prefix(CAPABILITY) {
-            Some(capabilities) => Target::capabilities(capabilities.split('+')),
-            None if self.any => Target::neuron(name),
-            None => return None,
-        };
-        Some(Known::neuron(target))
-    }
-}
-
-struct Function<F>(F);
-
-impl<F> NativeNode for Function<F>
-where
-    F: Fn(Call<'_>) -> Result<Output, Failure> + Send + Sync + 'static,
-{
-    fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, Failure>> {
-        Box::pin(async move { (self.0)(call) })
     }
 }

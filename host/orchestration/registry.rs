@@ -275,7 +275,13 @@ impl Neuron {
         Some(self.input.as_ref()?.check(input))
     }
 
-    fn can(&self, required: &[Arc<str>]) -> bool {
+    /// What tasks find it by.
+    pub(crate) fn abilities(&self) -> &BTreeSet<Arc<str>> {
+        &self.capabilities
+    }
+
+    /// Whether it has all these capabilities.
+    pub(crate) fn can(&self, required: &[Arc<str>]) -> bool {
         required
             .iter()
             .all(|capability| self.capabilities.contains(capability))

@@ -18,7 +18,7 @@ fn example(name: &str) -> PathBuf {
 }
 
 /// A deployment whose node `work` is one of this repository's components.
-fn deployment(folder: &Path, file: &str, work: &str) -> PathBuf {
+pub(crate) fn deployment(folder: &Path, file: &str, work: &str) -> PathBuf {
     let component = common::component(work);
     let text = format!(
         "[policy]\nsignatures = \"off\"\n\n\
@@ -146,6 +146,10 @@ fn the_shipped_flow_reads_documents_and_writes_an_answer() {
     let told = run.json();
     assert_eq!(told["lifecycle"], json!("completed"), "{told}");
     assert_eq!(told["state"]["approved"], json!(true));
+    // Three items, a nested flow and what ran in it.
+    let in_loop = told["executed"].as_array().unwrap().iter();
+    let in_loop = in_loop.filter(|step| step["placement"].as_str().unwrap().contains('/'));
+    assert_eq!(told["steps"], json!(3 + 1 + in_loop.count()));
     assert_eq!(told["state"]["ingested"].as_array().unwrap().len(), 3);
     let last = told["executed"].as_array().unwrap().last().unwrap();
     assert_eq!(last["placement"], json!("compose"));

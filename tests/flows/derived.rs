@@ -114,7 +114,7 @@ fn what_is_required_and_made_by_nobody_is_refused_with_all_else_that_is_wrong() 
         .to_string();
     expect![[r#"
         flow `derived` is invalid:
-          - nobody: there is no node `nobody`
+          - nobody: there is no node `nobody`; there are `answer`, `folio`, `merge`, `query`, `score`, `stacks`
           - answer: it requires `scored`, which no other node makes and is not given
           - query: it requires `text`, which no other node makes and is not given"#]]
     .assert_eq(&told);

@@ -2,6 +2,7 @@
 
 use expect_test::expect_file;
 use soma::flow::document::{Caps, Combine, DagFile, Deep, FanIn, Parallel, Terminal, schema};
+use soma::package::FlowTerms;
 
 use super::{native::always, *};
 use soma::flow::Output;
@@ -236,6 +237,53 @@ fn routes_that_a_neurons_manifest_declares_must_be_wired() {
     );
     refused(Single::new("one", "judge").end("approved").end("retry")).unwrap();
     assert!(refused(Single::new("one", "nobody").end("success")).is_err());
+}
+
+#[test]
+fn a_node_named_by_capabilities_is_checked_against_every_neuron_that_has_them() {
+    let host = host();
+    let tenant = tenant(&host, "t");
+    let echo = plugin(&host, "echo");
+    let register = |id: &str, capabilities: &[&str], routes: Option<&[&str]>| {
+        let terms = FlowTerms {
+            routes: routes.map(|routes| routes.iter().map(ToString::to_string).collect()),
+            ..FlowTerms::default()
+        };
+        let neuron = Neuron::new(id, Arc::clone(&echo))
+            .capabilities(capabilities.iter().copied())
+            .flow_terms(terms);
+        tenant.register(neuron);
+    };
+    let refused = |node: &str, routes: &[&str]| {
+        let one = routes
+            .iter()
+            .fold(Single::new("one", node), |one, route| one.end(*route));
+        let dag = Dag::builder("d", "1").place(one).build();
+        Flow::new(&[dag], &Nodes::of(&tenant))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    register("critic", &["judge", "quick"], Some(&["approved", "retry"]));
+    register("referee", &["judge"], Some(&["approved", "exhausted"]));
+    assert_eq!(
+        refused("capability:judge+fly", &["approved"]).unwrap_err(),
+        "flow `d` is invalid:\n  \
+         - nodes.0.node: no neuron can do `judge` and `fly`; there are `judge`, `quick`"
+    );
+    assert_eq!(
+        refused("capability:judge", &["approved", "retry"]).unwrap_err(),
+        "flow `d` is invalid:\n  \
+         - nodes.0.outputs: `one` does not say where `exhausted` leads\n    \
+         `null` is the end of the flow"
+    );
+    refused("capability:judge+quick", &["approved", "retry"]).unwrap();
+    refused("capability:judge", &["approved", "retry", "exhausted"]).unwrap();
+    // One of which nothing is known: any route may come.
+    register("oracle", &["judge"], None);
+    refused("capability:judge", &["sideways"]).unwrap();
+    let open = Nodes::of(&tenant).or_any_neuron();
+    let fly = Single::new("one", "capability:fly").end("sideways");
+    Flow::new(&[Dag::builder("d", "1").place(fly).build()], &open).unwrap();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod check;
 mod draw;
+mod interrupt;
 mod live;
 mod run;
 mod source;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
+    interrupt::{Ended, until_ended},
     live,
     source::{Documents, Neurons, Stage},
 };
@@ -32,13 +33,17 @@ With `--checkpoint` all that nodes have done is in the file before it counts;
 the file of a run that completes is removed. Without it the writes of a run that
 does not complete are undone.
 
+An interrupt (Ctrl-C, or SIGTERM) lets what runs end and pauses a run with
+`--checkpoint`; a second one stops it, as the first does without.
+
 Exit codes:
-  0  the run completed, was paused, or waits for an answer
+  0  the run completed, or waits for an answer
   1  it failed or was cancelled
   2  the arguments make no sense
   3  a file is missing, unreadable or refused
   4  the time ran out
-  5  the host itself could not start";
+  5  the host itself could not start
+  130  it was interrupted";
 
 /// Arguments of `soma flow run`.
 #[derive(Debug, clap::Args)]
@@ -240,7 +245,10 @@ impl Terms {
         execution: Execution,
         checkpoint: Option<&PathBuf>,
     ) -> Result<Exit, Failed> {
-        let run = stage.host.run(execution.finish());
+        let ended = stage.host.run(until_ended(execution, checkpoint.is_some()));
+        let Ended { run, interrupted } = ended.map_err(|error| {
+            Failed::new(Exit::Host, format!("cannot listen to interrupts: {error}"))
+        })?;
         if let Some(picture) = &self.picture {
             let format = super::draw::format_of(picture);
             let text = draw(flow.documents(), &run.executed, format);
@@ -253,18 +261,21 @@ impl Terms {
         } else {
             out::write(&text(&run, checkpoint))?;
         }
-        if let Some(cause) = &run.error {
-            let exit = match run.lifecycle() {
-                Lifecycle::TimedOut => Exit::Timeout,
-                _ => Exit::Failed,
-            };
-            let failed = Failed::new(exit, format!("{}: {cause}", run.lifecycle()));
-            return Err(match (checkpoint, &run.checkpoint) {
-                (Some(file), Some(_)) => failed.advise(goes_on(file)),
-                _ => failed,
-            });
-        }
-        Ok(Exit::Ok)
+        let why = match &run.error {
+            Some(cause) => format!("{}: {cause}", run.lifecycle()),
+            None if run.lifecycle() == Lifecycle::Paused => "paused: interrupted".to_owned(),
+            None => return Ok(Exit::Ok),
+        };
+        let exit = match run.lifecycle() {
+            _ if interrupted => Exit::Interrupted,
+            Lifecycle::TimedOut => Exit::Timeout,
+            _ => Exit::Failed,
+        };
+        let failed = Failed::new(exit, why);
+        Err(match (checkpoint, &run.checkpoint) {
+            (Some(file), Some(_)) => failed.advise(goes_on(file)),
+            _ => failed,
+        })
     }
 }
 
@@ -293,6 +304,7 @@ fn result(run: &Run, is_event: bool) -> Value {
         "warnings": run.notes.warnings,
         "questions": questions,
         "executed": executed,
+        "steps": run.steps,
     });
     if let Value::Object(rest) = rest {
         keys.extend(rest);
@@ -345,7 +357,6 @@ fn text(run: &Run, checkpoint: Option<&PathBuf>) -> String {
         };
         text.push_str(&format!("{advice}\n"));
     }
-    let nodes = run.executed.iter().filter(|step| step.attempts > 0).count();
-    text.push_str(&format!("\nnodes run    {nodes} (items of lists aside)\n"));
+    text.push_str(&format!("\nsteps    {}\n", run.steps));
     text
 }

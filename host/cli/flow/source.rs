@@ -7,8 +7,8 @@ use crate::{
     Host,
     cli::{Exit, Failed, check::refused, start},
     deployment::{Deployment, Running},
-    flow::{Contract, Dag, Flow, InvalidFlow, Nodes, document::DagFile},
-    orchestration::{Target, TenantHandle},
+    flow::{Dag, Flow, InvalidFlow, Nodes, document::DagFile},
+    orchestration::TenantHandle,
     package::{Problem, Problems},
 };
 
@@ -149,7 +149,10 @@ impl Neurons {
         let tenant = self.tenant(&host, &running)?;
         let mut nodes = Nodes::of(&tenant);
         for Alias { name, neuron } in &self.nodes {
-            nodes = self.alias(nodes, &tenant, name, neuron)?;
+            nodes = nodes.alias(name.as_str(), neuron).map_err(|unknown| {
+                let told = format!("--node {name}={neuron}: {unknown}");
+                Failed::new(Exit::Usage, told)
+            })?;
         }
         Ok(Stage {
             host,
@@ -157,30 +160,6 @@ impl Neurons {
             nodes,
             _running: running,
         })
-    }
-
-    fn alias(
-        &self,
-        nodes: Nodes,
-        tenant: &TenantHandle,
-        name: &str,
-        neuron: &str,
-    ) -> Result<Nodes, Failed> {
-        if let Some(capabilities) = neuron.strip_prefix("capability:") {
-            let target = Target::capabilities(capabilities.split('+'));
-            return Ok(nodes.neuron(name, target, Contract::open()));
-        }
-        let registered = tenant.registered();
-        let Some(found) = registered.iter().find(|one| **one.id() == *neuron) else {
-            let there: Vec<_> = registered.iter().map(|one| one.id().to_string()).collect();
-            let told = format!(
-                "--node {name}={neuron}: there is no neuron `{neuron}`; there are {}",
-                there.join(", ")
-            );
-            return Err(Failed::new(Exit::Usage, told));
-        };
-        let contract = Contract::from(found.flow());
-        Ok(nodes.neuron(name, Target::neuron(neuron), contract))
     }
 
     fn tenant(&self, host: &Host, running: &Running) -> Result<TenantHandle, Failed> {

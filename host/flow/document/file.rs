@@ -2,8 +2,32 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::{super::plan::Problem as FlowProblem, Dag};
 use crate::package::{Document, Problem, Problems};
+
+/// The `@type` of a document.
+const DAG: &str = "DAG";
+
+/// Whether nothing about an object is as in a DAG document: not a word on each
+/// of its keys, but one on all of it.
+fn is_something_else(value: &Value) -> bool {
+    let Some(keys) = value.as_object() else {
+        return false;
+    };
+    let has_none = ["@type", "entrypoint", "nodes"]
+        .iter()
+        .all(|key| !keys.contains_key(*key));
+    has_none || keys.get("@type").is_some_and(|kind| kind != DAG) && !keys.contains_key("nodes")
+}
+
+fn something_else(document: &Document, keys: &[&str]) -> Problem {
+    let told = document.problem(keys, "this is no DAG document");
+    told.help(format!(
+        "one has `\"@type\": \"{DAG}\"`, a `name`, an `entrypoint` and `nodes`"
+    ))
+}
 
 /// A file that holds one DAG document or a list of them; the first is the root.
 #[derive(Clone, Debug)]
@@ -33,6 +57,9 @@ impl DagFile {
 
     fn of(document: Document) -> Result<Self, Problems> {
         let Some(list) = document.value().as_array() else {
+            if is_something_else(document.value()) {
+                return Err(Problems(vec![something_else(&document, &[])]));
+            }
             let dags = vec![document.typed()?];
             return Ok(Self {
                 document,
@@ -41,8 +68,13 @@ impl DagFile {
             });
         };
         let (mut dags, mut wrong) = (Vec::new(), Vec::new());
-        for at in 0..list.len() {
-            match document.part(&[&at.to_string()]) {
+        for (at, value) in list.iter().enumerate() {
+            let at = at.to_string();
+            if is_something_else(value) {
+                wrong.push(something_else(&document, &[&at]));
+                continue;
+            }
+            match document.part(&[&at]) {
                 Ok(dag) => dags.push(dag),
                 Err(Problems(problems)) => wrong.extend(problems),
             }

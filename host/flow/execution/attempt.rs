@@ -16,7 +16,8 @@ use serde_json::Value;
 use super::super::{
     cause::Cause,
     event::{Ask, Node},
-    node::{Call, Failure, NodeRef, Note, Notes, Output},
+    known::NodeRef,
+    node::{Call, Failure, Note, Notes, Output},
     plan::Work,
     progress::{Done, MAX_NESTING},
 };

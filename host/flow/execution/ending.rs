@@ -63,6 +63,7 @@ impl Driver {
             state,
             notes,
             executed: std::mem::take(&mut self.executed),
+            steps: self.progress.steps,
             error,
             questions,
             stopped: Arc::clone(&self.stopped),

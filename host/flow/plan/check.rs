@@ -13,7 +13,7 @@ pub(in crate::flow) use self::{placement::aggregate, shape::only_members};
 use super::{Flow, InvalidFlow, Planned, Problem, problem::list};
 use crate::flow::{
     document::{Dag, Placement},
-    node::Nodes,
+    known::Nodes,
 };
 
 /// Resolves all names.

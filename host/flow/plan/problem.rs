@@ -60,7 +60,7 @@ impl std::error::Error for InvalidFlow {}
 const LISTED: usize = 8;
 
 /// Names for a message.
-pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(in crate::flow) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.into_iter().collect();
     let shown = names.get(..LISTED.min(names.len())).unwrap_or_default();
     let mut text = match shown {

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::flow::{
     document::{Caps, Combine, Dag, Deep, FanOut, Parallel, Placement, Routes, Single, Strategy},
-    node::{Contract, ERROR, Known, Nodes, SUCCESS},
+    known::{Known, Nodes},
+    node::{Contract, ERROR, SUCCESS},
     path::StatePath,
 };
 use crate::orchestration::Target;
@@ -149,7 +150,7 @@ impl Resolver<'_, '_> {
     /// A member that never takes `success` cannot make its group succeed.
     fn can_succeed(&mut self, keys: &[&str], member: &Single, combine: Combine) {
         let known = self.nodes.find(&member.node);
-        let routes = known.and_then(|known| known.contract.routes);
+        let routes = known.ok().and_then(|known| known.contract.routes);
         if combine != Combine::Collect
             && let Some(routes) = routes
             && !routes.contains(SUCCESS)
@@ -347,14 +348,11 @@ impl Resolver<'_, '_> {
 
     /// The node that a key names.
     fn plain(&mut self, around: &[&str], (key, name): (&str, &str)) -> (Work, Contract) {
-        let known = self.nodes.find(name);
-        if known.is_none() {
-            let names = list(self.nodes.names().map(|name| &**name));
+        let known = self.nodes.find(name).unwrap_or_else(|unknown| {
             let keys = [around, &[key]].concat();
-            let told = format!("there is no node `{name}`; there are {names}");
-            self.report.tell(&keys, told);
-        }
-        let known = known.unwrap_or_else(|| Known::neuron(Target::neuron(name)));
+            self.report.tell(&keys, unknown.to_string());
+            Known::neuron(Target::neuron(name))
+        });
         let work = Work {
             node: known.node,
             retry: None,
