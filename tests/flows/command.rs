@@ -135,6 +135,17 @@ fn a_flow_that_cannot_run_is_told_all_that_is_wrong_with_the_place_of_each() {
 }
 
 #[test]
+fn the_nodes_of_the_shipped_flow_say_which_routes_they_take() {
+    let checked = end(command()
+        .args(["flow", "check", "--deployment"])
+        .arg(example("soma.toml"))
+        .arg(example("answer.json"))
+        .arg(example("compose-retry-loop.json")));
+    let last = checked.stdout.lines().last();
+    assert_eq!(last, Some("it can run"), "{}", checked.stderr);
+}
+
+#[test]
 fn the_shipped_flow_reads_documents_and_writes_an_answer() {
     let run = end(command()
         .args(["flow", "run", "--json", "--deployment"])

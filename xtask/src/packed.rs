@@ -1,5 +1,5 @@
-//! The neurons of `examples/deployment` as an operator gets them: each with its
-//! manifest in it, put there by the host's own command.
+//! The neurons of `examples/deployment` and `examples/flows` as an operator gets
+//! them: each with its manifest in it, put there by the host's own command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,14 @@ use crate::Failure;
 use crate::say::say;
 
 /// Components of `target/neurons`, and the projects that they are built from.
-const NEURONS: [(&str, &str); 5] = [
+const NEURONS: [(&str, &str); 7] = [
     ("echo", "plugins/echo"),
     ("ingester", "plugins/ingester"),
     ("python_ingester", "plugins/python/ingester"),
     ("javascript_ingester", "plugins/javascript/ingester"),
     ("c_ingester", "plugins/c/ingester"),
+    ("composer", "plugins/composer"),
+    ("validator", "plugins/validator"),
 ];
 
 /// The host may have to be built first.
@@ -41,7 +43,7 @@ pub(crate) fn build(root: &Path) -> Result<(), Failure> {
     let stale: Vec<_> = neurons.iter().filter(|one| !one.is_fresh()).collect();
     if !stale.is_empty() {
         say(
-            "putting manifests into the neurons of examples/deployment, with the host's own command (which is built first, some minutes the first time)",
+            "putting manifests into the neurons of the examples, with the host's own command (which is built first, some minutes the first time)",
         );
     }
     for one in stale {
