@@ -38,7 +38,7 @@ Commands:
                      templates/: target/neurons/<name>.wasm, those in other
                      languages <language>_<name>.wasm, for the components that
                      misbehave on purpose hostile/<name>.wasm and, for those of
-                     examples/deployment, packed/<name>.wasm with the manifest
+                     the examples, packed/<name>.wasm with the manifest
                      in it, by the host's own command (which is built for that)
   bindings           Generate the bindings that the SDKs of Rust, C and Go carry
                      from wit/, after a change of it
@@ -169,22 +169,21 @@ fn demo(root: &Path, arguments: &[OsString]) -> Result<(), Failure> {
 fn test(root: &Path, arguments: &[OsString]) -> Result<(), Failure> {
     registry::ensure(root)?;
     neurons::build(root, Wanted::All)?;
-    say("testing the host (the first build takes some minutes)");
-    let mut cargo = process::cargo(root);
-    step(
-        "cargo test --workspace",
-        cargo.args(["test", "--workspace"]).args(arguments),
-    )?;
+    // Both are run whatever the other says: one run tells all that fails.
+    let mut guests = Ok(());
     if arguments.is_empty() {
         say("testing the guest SDK and the neurons natively");
         let mut cargo = process::cargo(&root.join("plugins"));
         cargo
-            .arg("test")
-            .arg("--target-dir")
+            .args(["test", "--no-fail-fast", "--target-dir"])
             .arg(root.join("target/guests/native"));
-        step("cargo test in plugins/", &mut cargo)?;
+        guests = step("cargo test in plugins/", &mut cargo);
     }
-    Ok(())
+    say("testing the host (the first build takes some minutes)");
+    let mut cargo = process::cargo(root);
+    cargo.args(["test", "--workspace"]);
+    cargo.args(arguments.is_empty().then_some("--no-fail-fast"));
+    guests.and(step("cargo test --workspace", cargo.args(arguments)))
 }
 
 /// Runs one visible step and says how long it took.
