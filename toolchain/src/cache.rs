@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::env;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -93,8 +93,12 @@ fn sweep(folder: &Path) {
         if !name.to_string_lossy().starts_with(UNFINISHED) {
             continue;
         }
-        let held = File::open(entry.path()).map(|folder| folder.try_lock());
-        if !matches!(held, Ok(Err(TryLockError::WouldBlock))) {
+        let Ok(folder) = File::open(entry.path()) else {
+            continue;
+        };
+        // Locked until it is gone: who makes a folder waits for its lock, and
+        // then looks whether it is still there.
+        if folder.try_lock().is_ok() {
             // What cannot be removed is only space in a cache folder.
             drop(fs::remove_dir_all(entry.path()));
         }
@@ -140,9 +144,12 @@ impl Scratch {
         loop {
             let path = folder.join(format!("{prefix}{}", drawn()));
             DirBuilder::new().mode(0o700).create(&path)?;
-            let lock = File::open(&path)?;
+            // Until it is locked, somebody who sweeps may take it for left.
+            let lock = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
             lock.lock()?;
-            // Between the two, somebody who swept may have taken it for left.
             let ours = lock.metadata()?.ino();
             if fs::symlink_metadata(&path).is_ok_and(|there| there.ino() == ours) {
                 return Ok(Self { path, _lock: lock });
@@ -177,6 +184,8 @@ impl Drop for Scratch {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::thread;
 
     use super::*;
 
@@ -222,6 +231,24 @@ mod tests {
         left.sort();
         let running = running.path().file_name().unwrap().to_str().unwrap();
         assert_eq!(left, [running, "tool-0"]);
+    }
+
+    #[test]
+    fn folders_that_are_begun_while_others_sweep_stay() {
+        let work = Scratch::for_build().unwrap();
+        let begin = || {
+            for _ in 0..2_000 {
+                let begun = Scratch::new(work.path(), UNFINISHED).unwrap();
+                fs::write(begun.path().join("file"), "").unwrap();
+            }
+        };
+        thread::scope(|scope| {
+            let makers = [scope.spawn(begin), scope.spawn(begin)];
+            while !makers.iter().all(|maker| maker.is_finished()) {
+                sweep(work.path());
+            }
+        });
+        assert!(names(work.path()).is_empty());
     }
 
     #[test]
