@@ -27,8 +27,12 @@ mod load;
 mod output;
 #[path = "grants/randomness.rs"]
 mod randomness;
+#[path = "grants/standard_library.rs"]
+mod standard_library;
 #[path = "grants/time.rs"]
 mod time;
+
+use std::path::Path;
 
 use common::{LONG, run, tenant};
 use serde_json::{Value, json};
@@ -68,7 +72,12 @@ fn probe(host: &Host, name: &str, grants: &Grants) -> TenantHandle {
 }
 
 fn probe_within(host: &Host, name: &str, grants: &Grants, limits: Limits) -> TenantHandle {
-    let plugin = host.load_file(common::component(name), grants).unwrap();
+    probe_of(host, &common::component(name), grants, limits)
+}
+
+/// Of any component file.
+fn probe_of(host: &Host, component: &Path, grants: &Grants, limits: Limits) -> TenantHandle {
+    let plugin = host.load_file(component, grants).unwrap();
     let tenant = tenant(host, "acme");
     tenant.register(Neuron::new("probe", plugin).limits(limits));
     tenant

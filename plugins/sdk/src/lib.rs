@@ -30,7 +30,9 @@
 //! standard output of its own: [`clock`], [`random`] and [`log`] come from the
 //! host. `std::time::Instant::now()` panics there.
 
-#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+// Where there is a libc, what the one allocates the other may free: both must
+// have the same heap, and have it by themselves.
+#[cfg(all(target_arch = "wasm32", target_os = "unknown", feature = "allocator"))]
 mod allocator;
 #[doc(hidden)]
 pub mod bindings;
