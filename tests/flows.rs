@@ -23,6 +23,10 @@ mod documents;
 mod groups;
 #[path = "flows/interrupts.rs"]
 mod interrupts;
+#[path = "flows/journals.rs"]
+mod journals;
+#[path = "flows/limits.rs"]
+mod limits;
 #[path = "flows/native.rs"]
 mod native;
 #[path = "flows/pictures.rs"]

@@ -159,6 +159,15 @@ impl Cause {
         }
     }
 
+    /// What it takes in memory: the words of a node may be many.
+    pub(super) fn bytes(&self) -> usize {
+        let words = match self {
+            Self::Error { code, message, .. } => code.len() + message.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.placement().map_or(0, str::len) + words
+    }
+
     /// What is told of it.
     pub(super) fn told(&self, placement: &str) -> Note {
         Note {

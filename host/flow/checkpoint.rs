@@ -244,8 +244,9 @@ impl Checkpoint {
         if progress.frames.is_empty() {
             return Err(contradiction("it is nowhere"));
         }
+        let mut room = MOST_BETWEEN;
         for saved in self.since {
-            settle(&mut progress, plan)?;
+            settle(&mut progress, plan, &mut room);
             let record = saved.record();
             if !progress.fits(&record) {
                 let told = format!(
@@ -257,8 +258,7 @@ impl Checkpoint {
             let applied = progress.apply(plan, record);
             applied.map_err(|cause| contradiction(&cause.to_string()))?;
         }
-        settle(&mut progress, plan)?;
-        progress.trail.clear();
+        settle(&mut progress, plan, &mut room);
         Ok(progress)
     }
 
@@ -288,18 +288,19 @@ impl Checkpoint {
     }
 }
 
-/// Flows and empty groups that follow one another without a node, at most: a run
-/// yields between them, reading a checkpoint does not.
-const MOST_BETWEEN: usize = 10_000;
+/// Flows and empty groups between the nodes of a journal, at most: a run yields
+/// between them and has its steps, reading a checkpoint does not. As many as a
+/// run with a hundred times the usual steps.
+const MOST_BETWEEN: usize = 10_000_000;
 
-/// Goes on to the next node.
-fn settle(progress: &mut Progress, plan: &Plan) -> Result<(), ResumeError> {
-    for _ in 0..MOST_BETWEEN {
-        if progress.advance(plan) != Need::Again {
-            return Ok(());
-        }
+/// Goes on to the next node, as far as there is room. What is not at a node
+/// then goes on as a run.
+fn settle(progress: &mut Progress, plan: &Plan, room: &mut usize) {
+    while *room > 0 && progress.advance(plan) == Need::Again {
+        *room -= 1;
+        progress.trail.clear();
     }
-    Err(contradiction("it comes to no node"))
+    progress.trail.clear();
 }
 
 fn contradiction(told: &str) -> ResumeError {

@@ -9,7 +9,7 @@ use super::{lifecycle::Lifecycle, node::Note};
 use crate::{
     neuron::Usage,
     package::Digest,
-    signal::{Object, Timestamp, TraceId},
+    signal::{Object, Timestamp, TraceId, size_of_value},
 };
 
 /// Something that happened in a run.
@@ -168,6 +168,26 @@ pub enum Ask {
 }
 
 impl Ask {
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let value = |value: &Option<Value>| {
+            value
+                .as_ref()
+                .map_or(0, |value| size_of_value(value).memory)
+        };
+        size_of::<Self>()
+            + match self {
+                Self::Clarification { question, context } => question.len() + value(context),
+                Self::Permission {
+                    action,
+                    scope,
+                    reason,
+                    context,
+                } => action.len() + value(scope) + text(reason) + value(context),
+            }
+    }
+
     /// What the node finds in its input when it runs again: the answer to a
     /// clarification is any value, that to a permission true, false or
     /// `{granted, reason?}` (reference: cosmonapse, section 1.2).

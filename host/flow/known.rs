@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    document::{Dag, Placement},
+    document::{Dag, Placement, Strategy},
     node::{Call, Contract, Failure, NativeNode, Output},
     plan::list,
 };
@@ -53,9 +53,9 @@ impl Known {
 #[derive(Clone, Debug, Default)]
 pub struct Nodes {
     known: BTreeMap<Arc<str>, Known>,
-    /// Where these are all neurons that there are, who else could be meant by
-    /// capabilities is nobody.
-    neurons: Option<Vec<Arc<Neuron>>>,
+    /// Those that may be meant by their capabilities.
+    neurons: Vec<Arc<Neuron>>,
+    /// Whether any other name is that of a neuron.
     any: bool,
 }
 
@@ -64,7 +64,7 @@ pub struct Nodes {
 const CAPABILITY: &str = "capability:";
 
 impl Nodes {
-    /// None.
+    /// None, and no neuron by its capabilities either.
     pub fn new() -> Self {
         Self::default()
     }
@@ -79,7 +79,7 @@ impl Nodes {
             let contract = Contract::from(neuron.flow());
             nodes = nodes.neuron(Arc::clone(neuron.id()), target, contract);
         }
-        nodes.neurons = Some(neurons);
+        nodes.neurons = neurons;
         nodes
     }
 
@@ -132,12 +132,13 @@ impl Nodes {
         Ok(self)
     }
 
-    /// Of the nodes that documents name, those that do not say which routes they
-    /// take: what the documents wire for them cannot be checked.
+    /// Of the nodes whose routes documents wire or part results by, those that
+    /// do not say which they take: that cannot be checked.
     pub fn undeclared<'a>(&self, documents: impl IntoIterator<Item = &'a Dag>) -> Vec<String> {
         let placements = documents.into_iter().flat_map(|dag| &dag.nodes);
         let names = placements.filter_map(|placement| match placement {
             Placement::Single(single) => Some(&single.node),
+            Placement::FanOut(fan) if fan.fan_in.strategy == Strategy::Partition => Some(&fan.node),
             _ => None,
         });
         let undeclared = names.filter(|name| {
@@ -158,18 +159,22 @@ impl Nodes {
                 false => Err(self.unknown(name)),
             };
         };
-        let capabilities: Vec<Arc<str>> = capabilities.split('+').map(Arc::from).collect();
-        let neurons = self.neurons.iter().flatten();
-        let fitting = neurons.filter(|neuron| neuron.can(&capabilities));
-        let contract = Contract::any_of(fitting.map(|neuron| &**neuron));
-        let may_come = self.any || self.neurons.is_none();
-        match contract {
-            None if !may_come => Err(self.unable(&capabilities)),
-            contract => Ok(Known {
-                node: NodeRef::Neuron(Target::Capabilities(capabilities)),
-                contract: contract.filter(|_| !may_come).unwrap_or_default(),
-            }),
+        if capabilities.split('+').any(str::is_empty) {
+            return Err(UnknownNode::NoCapability(name.to_owned()));
         }
+        let capabilities: Vec<Arc<str>> = capabilities.split('+').map(Arc::from).collect();
+        let fitting = self.neurons.iter().filter(|one| one.can(&capabilities));
+        let contract = match Contract::any_of(fitting.map(|one| &**one)) {
+            // Others may come of which nothing is known.
+            _ if self.any => Contract::open(),
+            Some(contract) => contract,
+            None if self.neurons.is_empty() => return Err(self.unknown(name)),
+            None => return Err(self.unable(&capabilities)),
+        };
+        Ok(Known {
+            node: NodeRef::Neuron(Target::Capabilities(capabilities)),
+            contract,
+        })
     }
 
     fn unknown(&self, name: &str) -> UnknownNode {
@@ -180,8 +185,7 @@ impl Nodes {
     }
 
     fn unable(&self, wanted: &[Arc<str>]) -> UnknownNode {
-        let neurons = self.neurons.iter().flatten();
-        let known = neurons.flat_map(|neuron| neuron.abilities());
+        let known = self.neurons.iter().flat_map(|neuron| neuron.abilities());
         let known: BTreeSet<_> = known.map(ToString::to_string).collect();
         UnknownNode::Capabilities {
             wanted: wanted.iter().map(ToString::to_string).collect(),
@@ -202,6 +206,9 @@ pub enum UnknownNode {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// A list of capabilities with an empty one in it.
+    #[error("`{0}` leaves a capability out; write `capability:a+b`")]
+    NoCapability(String),
     /// No neuron has all of these.
     #[error("no neuron can do `{}`; there are {}", wanted.join("` and `"), listed(known))]
     Capabilities {

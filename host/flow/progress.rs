@@ -44,6 +44,8 @@ pub(super) struct Progress {
     pub(super) bounds: Bounds,
     /// What it needed when it was last asked: only that can be recorded.
     need: Need,
+    /// Why the root cannot go on from where it is, under these bounds.
+    pub(super) halted: Option<Cause>,
     /// What has happened beside nodes, for whoever tells of it.
     pub(super) trail: Vec<Trail>,
 }
@@ -112,6 +114,15 @@ pub(super) struct Slot {
     pub(super) answer: Option<Object>,
 }
 
+impl Slot {
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let asked = self.asked.as_ref().map_or(0, Ask::bytes);
+        let answer = self.answer.as_ref();
+        asked + answer.map_or(0, |answer| size_of_object(answer).memory)
+    }
+}
+
 /// What has to be done for a run to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
@@ -124,7 +135,7 @@ pub(super) enum Need {
     /// Nothing but to be asked again: a flow or a group has begun that may
     /// never come to a node.
     Again,
-    /// Nothing: it has ended.
+    /// Nothing: it has ended, or cannot go on.
     Nothing,
 }
 
@@ -246,6 +257,7 @@ impl Progress {
             ended: None,
             bounds,
             need: Need::Again,
+            halted: None,
             trail: Vec::new(),
         }
     }
@@ -271,8 +283,9 @@ impl Progress {
     /// It does little at a time: a flow without a node that ever runs does not
     /// keep it.
     pub(super) fn advance(&mut self, plan: &Plan) -> Need {
+        self.halted = None;
         self.need = loop {
-            if self.ended.is_some() {
+            if self.ended.is_some() || self.halted.is_some() {
                 break Need::Nothing;
             }
             let Some(frame) = self.frames.last_mut() else {
@@ -302,6 +315,15 @@ impl Progress {
             }
         };
         self.need
+    }
+
+    /// Whether nothing is left to be done.
+    pub(super) fn is_over(&self, plan: &Plan) -> bool {
+        let at_end = self.frames.last().and_then(|frame| {
+            let placed = plan.placed(frame.dag, frame.at)?;
+            Some(self.frames.len() == 1 && matches!(placed.kind, Kind::Terminal(_)))
+        });
+        self.ended.is_some() || at_end == Some(true)
     }
 
     /// Whether a record is an answer to what is needed.
@@ -351,24 +373,20 @@ impl Progress {
         };
         match record {
             Record::Tried { item, tried } => {
-                if let Some(slot) = frame.slot_of(item) {
-                    slot.tried = tried;
-                }
+                frame.change_slot(item, |slot| slot.tried = tried);
                 Ok(())
             }
             Record::Asked { item, ask } => {
-                if let Some(slot) = frame.slot_of(item) {
-                    slot.asked = Some(ask);
-                }
+                frame.change_slot(item, |slot| slot.asked = Some(ask));
                 Ok(())
             }
             Record::Answered { item, answer } => {
-                if let Some(slot) = frame.slot_of(item) {
+                frame.change_slot(item, |slot| {
                     slot.asked = None;
                     // An earlier answer stands beside it: the node remembers
                     // nothing.
                     slot.answer.get_or_insert_default().extend(answer);
-                }
+                });
                 Ok(())
             }
             Record::Done {
@@ -472,12 +490,12 @@ impl Progress {
         self.take(plan, next);
     }
 
-    /// What the run takes in memory: states, notes, and what has been done and
-    /// not been gathered.
+    /// What the run takes in memory: states, notes, questions and answers, and
+    /// what has been done and not been gathered.
     pub(super) fn bytes(&self) -> usize {
         let frames = self.frames.iter().map(|frame| {
             let group = frame.group.as_ref().map_or(0, |group| group.bytes);
-            frame.bytes + frame.notes_bytes + group
+            frame.bytes + frame.notes_bytes + frame.slot.bytes() + group
         });
         frames.sum()
     }

@@ -43,9 +43,6 @@ const SECRET_BYTES: usize = 64;
 /// What the key of the tags is derived for.
 const PURPOSE: &str = "soma 2026-11 tags of compiled code";
 
-/// Bytes of code from which on it is worth it to check them with all cores.
-const LARGE: u64 = 1 << 20;
-
 /// Extensions of code, and of a file that is being written.
 const CODE: &str = "cwasm";
 const NEW: &str = file::NEW;
@@ -137,14 +134,8 @@ impl CodeCache {
         let path = self.path(digest, settings);
         let file = File::open(&path).ok()?;
         let tag = fs::read(path.with_extension("tag")).ok()?;
-        // The very file that is checked, whatever its name stands for by now.
-        let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
         let mut mac = self.mac(&path);
-        if file.metadata().ok()?.len() < LARGE {
-            mac.update_reader(&file).ok()?;
-        } else {
-            mac.update_mmap_rayon(&opened).ok()?;
-        }
+        mac.update_reader(&file).ok()?;
         // The comparison takes the same time wherever they differ.
         if mac.finalize() != *tag.as_slice() {
             tracing::warn!(path = %path.display(), "cached code failed its check (changed or half written); compiling anew");
@@ -152,10 +143,12 @@ impl CodeCache {
         }
         // What is used stays: see `trim`.
         let _ = futimens(&file, &NOW);
+        // The very file that was checked, whatever its name stands for by now.
+        let checked = format!("/proc/self/fd/{}", file.as_raw_fd());
         // SAFETY: the file's bytes were written by a host that holds the key,
         // for this name, and only this user can change the directory; files in
         // it are replaced or deleted, never changed.
-        match unsafe { Component::deserialize_file(engine, opened) } {
+        match unsafe { Component::deserialize_file(engine, checked) } {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "cached code cannot be loaded");

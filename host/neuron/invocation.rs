@@ -11,7 +11,7 @@ use super::{
     contract::types,
     control::{Supervised, Supervision, TaskControl},
     engine::{MAX_MEMORY_BYTES, Metering},
-    environment::{Environment, Governor},
+    environment::{Environment, Governor, LogRecord},
     guest::{Guest, Halt, parse, parse_object},
     limits::{Limiter, Limits, Refusal},
     outcome::{End, Ended, Reply, Usage},
@@ -123,8 +123,8 @@ impl Sandbox {
         let result = match called {
             Ok(Ok(Ok(reply))) => accept(reply, limits.json_bytes),
             Ok(Ok(Err(failure))) => Err(End::Failure {
-                code: failure.code,
-                message: failure.message,
+                code: cut(failure.code, MAX_NAME_BYTES),
+                message: cut(failure.message, LogRecord::MAX_BYTES),
                 recoverable: failure.recoverable,
             }),
             Ok(Err(error)) => Err(diagnose(&error, store.data_mut(), limits)),
@@ -213,6 +213,24 @@ async fn call(
     neuron.soma_neuron_handler().call_handle(store, &task).await
 }
 
+/// Bytes of a route, and of a failure's code.
+const MAX_NAME_BYTES: usize = 256;
+
+fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
+}
+
+/// A text that is no longer than `most` bytes.
+fn text(what: &str, text: String, most: usize) -> Result<String, String> {
+    match text.len() {
+        bytes if bytes > most => Err(format!(
+            "{what} has {bytes} bytes, at most {most} are taken"
+        )),
+        _ => Ok(text),
+    }
+}
+
 fn accept(reply: types::Reply, limit: usize) -> Result<Reply, End> {
     let any =
         |what: &str, text: Option<String>| text.map(|text| parse(what, &text, limit)).transpose();
@@ -224,16 +242,22 @@ fn accept(reply: types::Reply, limit: usize) -> Result<Reply, End> {
         Ok(match reply {
             types::Reply::Output(output) => Reply::Output {
                 value: parse("output.value", &output.value, limit)?,
-                route: output.route,
+                route: output
+                    .route
+                    .map(|route| text("output.route", route, MAX_NAME_BYTES))
+                    .transpose()?,
             },
             types::Reply::Clarification(asked) => Reply::Clarification {
-                question: asked.question,
+                question: text("clarification.question", asked.question, limit)?,
                 context: any("clarification.context", asked.context)?,
             },
             types::Reply::Permission(asked) => Reply::Permission {
-                action: asked.action,
+                action: text("permission.action", asked.action, limit)?,
                 scope: object("permission.scope", asked.scope)?,
-                reason: asked.reason,
+                reason: asked
+                    .reason
+                    .map(|reason| text("permission.reason", reason, limit))
+                    .transpose()?,
                 context: any("permission.context", asked.context)?,
             },
         })

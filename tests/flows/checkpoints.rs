@@ -9,7 +9,7 @@ use std::{
 };
 
 use soma::flow::{
-    Checkpoint, CheckpointFile, Failure, Journal, Output,
+    Checkpoint, Failure, Journal, Output,
     document::{Deep, FanIn, Terminal},
 };
 
@@ -17,13 +17,13 @@ use super::{native::always, *};
 
 /// Keeps lines in memory, and fails when it is told to.
 #[derive(Clone, Default)]
-struct Kept {
-    lines: Arc<Mutex<Vec<String>>>,
-    full_after: Option<usize>,
+pub(super) struct Kept {
+    pub(super) lines: Arc<Mutex<Vec<String>>>,
+    pub(super) full_after: Option<usize>,
 }
 
 impl Kept {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let lines = self.lines.lock().unwrap();
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
@@ -53,7 +53,7 @@ impl Journal for Kept {
     }
 }
 
-fn with(journal: &Kept) -> RunOptions {
+pub(super) fn with(journal: &Kept) -> RunOptions {
     RunOptions {
         journal: Some(Box::new(journal.clone())),
         ..RunOptions::default()
@@ -61,7 +61,7 @@ fn with(journal: &Kept) -> RunOptions {
 }
 
 /// A fan-out over six numbers within a flow within a flow, and a sum behind it.
-fn documents() -> [Dag; 3] {
+pub(super) fn documents() -> [Dag; 3] {
     let root = Dag::builder("root", "1")
         .place(
             Deep::new("deep", "middle")
@@ -96,7 +96,7 @@ fn documents() -> [Dag; 3] {
 }
 
 /// Nodes that count how often each item is squared, and do `at` before item 3.
-fn nodes(
+pub(super) fn nodes(
     runs: &Arc<Mutex<Vec<u64>>>,
     at: impl Fn() -> Result<(), Failure> + Send + Sync + 'static,
 ) -> Nodes {
@@ -268,33 +268,6 @@ fn failed_attempts_before_an_interruption_count_after_it() {
     });
 }
 
-#[test]
-fn a_run_whose_journal_is_full_fails_and_has_done_no_more_than_it_kept() {
-    let (host, _hand) = virtual_host();
-    let tenant = tenant(&host, "t");
-    run(&host, async move {
-        let runs = Arc::new(Mutex::new(Vec::new()));
-        let journal = Kept {
-            full_after: Some(4),
-            ..Kept::default()
-        };
-        let flow = Flow::new(&documents(), &nodes(&runs, || Ok(()))).unwrap();
-        let failed = flow.run(&tenant, Object::new(), with(&journal)).await;
-        assert_eq!(
-            failed.error.unwrap().to_string(),
-            "the checkpoint could not be written: the disk is full"
-        );
-        assert_eq!(
-            *runs.lock().unwrap(),
-            [0, 1, 2],
-            "two are kept, the third was in vain"
-        );
-        let checkpoint = Checkpoint::parse(&journal.text()).unwrap();
-        let done = flow.resume(&tenant, checkpoint, [], RunOptions::default());
-        assert_eq!(done.unwrap().await.state["sum"], json!(55));
-    });
-}
-
 fn refusal(flow: &Flow, tenant: &TenantHandle, text: &str) -> String {
     let resumed = Checkpoint::parse(text)
         .and_then(|checkpoint| flow.resume(tenant, checkpoint, [], RunOptions::default()));
@@ -377,58 +350,13 @@ fn the_hash_of_a_document_is_that_of_what_it_says() {
     assert_ne!(other.hash(), root.hash());
 }
 
-#[test]
-fn one_run_at_a_time_has_a_checkpoint_file_and_a_completed_run_removes_it() {
-    let folder = common::command::scratch_folder("flow-checkpoint-file");
-    let path = folder.join("run.json");
-    let (host, _hand) = virtual_host();
-    let tenant = tenant(&host, "t");
-    run(&host, async move {
-        let file = CheckpointFile::create(&path).unwrap();
-        let told = CheckpointFile::create(&path).unwrap_err().to_string();
-        assert!(told.ends_with("run.json is there already; resume it, or remove it to begin anew"));
-        let told = CheckpointFile::open(&path).unwrap_err().to_string();
-        assert!(
-            told.ends_with("run.json is in use by another run"),
-            "{told}"
-        );
-        let runs = Arc::new(Mutex::new(Vec::new()));
-        let fails_once = Arc::new(AtomicU32::new(0));
-        let nodes = nodes(&runs, move || {
-            if fails_once.fetch_add(1, Ordering::Relaxed) == 0 {
-                panic!("the first time");
-            }
-            Ok(())
-        });
-        // The panic makes item 3 fail, the item's error makes the flow fail.
-        let flow = Flow::new(&documents(), &nodes).unwrap();
-        let options = RunOptions {
-            journal: Some(Box::new(file)),
-            ..RunOptions::default()
-        };
-        let failed = flow.run(&tenant, Object::new(), options).await;
-        assert_eq!(failed.error, Some(Cause::Terminal("lost".into())));
-        assert!(failed.checkpoint.is_none(), "it has come to an end");
-        assert!(!path.exists(), "nothing can go on from there");
-        let file = CheckpointFile::create(&path).unwrap().durable();
-        let options = RunOptions {
-            journal: Some(Box::new(file)),
-            ..RunOptions::default()
-        };
-        let done = flow.run(&tenant, Object::new(), options).await;
-        assert_eq!(done.error, None);
-        assert!(!path.exists());
-    });
-}
-
-/// The text of a run that pauses before it does anything.
-async fn paused(flow: &Flow, tenant: &TenantHandle, state: Value) -> String {
+pub(super) async fn paused(flow: &Flow, tenant: &TenantHandle, state: Value) -> String {
     let execution = flow.start(tenant, object(state), RunOptions::default());
     execution.control().pause();
     execution.await.checkpoint.unwrap().to_string()
 }
 
-fn each(fan_in: FanIn) -> Dag {
+pub(super) fn each(fan_in: FanIn) -> Dag {
     let fan = ending(FanOut::new("each", "work", "items", fan_in));
     Dag::builder("each", "1").place(fan).build()
 }
@@ -552,37 +480,6 @@ fn a_mapping_that_found_no_room_finds_none_when_a_journal_is_read() {
         let resumed = resumed.unwrap().await;
         assert_eq!(steps(&resumed), [("last", Some("success"), 1)]);
         assert_eq!(resumed.state, whole.state);
-    });
-}
-
-#[test]
-fn a_journal_that_was_cut_within_a_character_is_read_up_to_there() {
-    let folder = common::command::scratch_folder("flow-cut");
-    let path = folder.join("run.json");
-    let (host, _hand) = virtual_host();
-    let tenant = tenant(&host, "t");
-    run(&host, async move {
-        let nodes = Nodes::new().function("work", Contract::open(), |_| {
-            Ok(Output::default().set("said", "größer"))
-        });
-        let dag = Dag::builder("two", "1")
-            .place(Single::new("a", "work").route("success", "b"))
-            .place(Single::new("b", "work").end("success"))
-            .build();
-        let flow = Flow::new(&[dag], &nodes).unwrap();
-        let journal = Kept::default();
-        flow.run(&tenant, Object::new(), with(&journal)).await;
-        let text = journal.text();
-        let cut = text.rfind('ö').unwrap() + 1;
-        std::fs::write(&path, &text.as_bytes()[..cut]).unwrap();
-        let (file, checkpoint) = CheckpointFile::open(&path).unwrap();
-        let options = RunOptions {
-            journal: Some(Box::new(file)),
-            ..RunOptions::default()
-        };
-        let resumed = flow.resume(&tenant, checkpoint, [], options).unwrap().await;
-        assert_eq!(steps(&resumed), [("b", Some("success"), 1)]);
-        assert!(!path.exists());
     });
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use common::command::{command, end, scratch_folder};
 use expect_test::expect;
+use soma::flow::document::FanIn;
 
 use super::*;
 
@@ -105,6 +106,26 @@ fn nodes_that_do_not_say_which_routes_they_take_are_named() {
     let last = checked.stdout.lines().last();
     expect!["it can run; which routes they take is not said by, and was not checked for: other"]
         .assert_eq(last.unwrap());
+    // A fan-out that gathers by route needs to know them, one that appends does not.
+    let fan = FanOut::new(
+        "each",
+        "other",
+        "items",
+        FanIn::partition([("success", "out")]),
+    );
+    let dag = Dag::builder("each", "1").place(ending(fan)).build();
+    fs::write(&file, dag.to_string()).unwrap();
+    let checked = end(command()
+        .args([
+            "flow",
+            "check",
+            "--json",
+            "--node",
+            "other=work",
+            "--deployment",
+        ])
+        .args([&folder.join("soma.toml"), &file]));
+    assert_eq!(checked.json()["undeclared"], json!(["other"]));
 }
 
 #[test]
@@ -312,6 +333,59 @@ fn a_run_that_asks_is_answered_by_another_process() {
         error: there is no checkpoint run.json; that of a run that has ended for good is removed
     "#]],
     );
+}
+
+#[test]
+fn an_answer_may_look_like_anything() {
+    let folder = scratch_folder("flow-odd-answer");
+    let only = Single::new("only", "work").end("success");
+    let dag = Dag::builder("ask", "1").place(only).build();
+    fs::write(folder.join("ask.json"), dag.to_string()).unwrap();
+    let asks = json!({"do": [{"clarify": {"question": "which one?"}}]});
+    let first = end(command()
+        .current_dir(&folder)
+        .args(["flow", "run", "ask.json", "--checkpoint", "run.json"])
+        .arg("--deployment")
+        .arg(deployment(&folder, "first.toml", "puppet"))
+        .args(["--input", &asks.to_string()]));
+    assert_eq!(first.exit, 0, "{}", first.stderr);
+    let second = end(command()
+        .current_dir(&folder)
+        .args(["flow", "resume", "ask.json", "--checkpoint", "run.json"])
+        .args(["--json", "--answer", "x[0]=5", "--deployment"])
+        .arg(deployment(&folder, "second.toml", "echo")));
+    let told = second.json();
+    assert_eq!(told["state"]["clarification"]["answer"], json!("x[0]=5"));
+}
+
+#[test]
+fn a_picture_that_cannot_be_drawn_costs_no_result() {
+    let folder = scratch_folder("flow-no-picture");
+    let only = Single::new("only", "work").end("success");
+    let dag = Dag::builder("one", "1").place(only).build();
+    fs::write(folder.join("one.json"), dag.to_string()).unwrap();
+    deployment(&folder, "soma.toml", "echo");
+    let run = |picture: &str| {
+        end(command()
+            .current_dir(&folder)
+            .args(["flow", "run", "one.json", "--deployment", "soma.toml"])
+            .args(["--input", "{\"a\": 1}", "--picture", picture]))
+    };
+    run("nowhere/way.mmd").refuses(
+        3,
+        &expect![[r#"
+            error: --picture: there is no folder nowhere
+        "#]],
+    );
+    // A folder is no file: that is found out when the run has ended.
+    fs::create_dir(folder.join("way.mmd")).unwrap();
+    let ended = run("way.mmd");
+    assert_eq!(ended.exit, 3);
+    assert!(ended.stdout.starts_with("completed\n{\n  \"a\": 1\n}\n"));
+    expect![[r#"
+        error: cannot write way.mmd: Is a directory (os error 21)
+    "#]]
+    .assert_eq(&ended.stderr);
 }
 
 #[test]

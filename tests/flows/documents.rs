@@ -26,6 +26,11 @@ fn known() -> Nodes {
         .function("parity", Contract::routes(["even", "odd"]), node())
         .function("work", Contract::routes(["success"]), node())
         .function("open", Contract::open(), node())
+        .neuron(
+            "capability:draft+polite",
+            Target::capabilities(["draft", "polite"]),
+            Contract::open(),
+        )
 }
 
 /// All that is wrong with a file, as `soma flow check` tells it.
@@ -281,6 +286,20 @@ fn a_node_named_by_capabilities_is_checked_against_every_neuron_that_has_them() 
     // One of which nothing is known: any route may come.
     register("oracle", &["judge"], None);
     refused("capability:judge", &["sideways"]).unwrap();
+    assert_eq!(
+        refused("capability:judge+", &["success"]).unwrap_err(),
+        "flow `d` is invalid:\n  \
+         - nodes.0.node: `capability:judge+` leaves a capability out; write `capability:a+b`"
+    );
+    // Who lists nodes has listed these: a document reaches no other.
+    let listed = Nodes::new().neuron("critic", Target::neuron("critic"), Contract::open());
+    let judge = Single::new("one", "capability:judge").end("success");
+    let told = Flow::new(&[Dag::builder("d", "1").place(judge).build()], &listed);
+    assert_eq!(
+        told.unwrap_err().to_string(),
+        "flow `d` is invalid:\n  \
+         - nodes.0.node: there is no node `capability:judge`; there are `critic`"
+    );
     let open = Nodes::of(&tenant).or_any_neuron();
     let fly = Single::new("one", "capability:fly").end("sideways");
     Flow::new(&[Dag::builder("d", "1").place(fly).build()], &open).unwrap();

@@ -341,22 +341,3 @@ fn neurons_of_a_group_run_in_sandboxes_of_their_own_and_one_that_traps_is_an_err
         assert_eq!(run.notes.errors[0].code, "NEURON_TRAP");
     });
 }
-
-#[test]
-fn more_items_than_a_run_takes_are_refused_before_the_first_runs() {
-    let nodes = Nodes::new().function("work", Contract::open(), |_| panic!("it ran"));
-    let options = RunOptions {
-        max_items: 3,
-        ..RunOptions::default()
-    };
-    let run = run_native(
-        each(FanIn::append("out")),
-        nodes,
-        json!({"items": [1, 2, 3, 4]}),
-        options,
-    );
-    assert_eq!(
-        run.error.unwrap().to_string(),
-        "placement `each` has 4 items, more than the 3 that a run takes"
-    );
-}

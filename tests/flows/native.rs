@@ -390,34 +390,6 @@ fn a_run_does_nothing_before_it_is_awaited() {
 }
 
 #[test]
-fn a_state_that_grows_too_large_fails_the_run() {
-    let nodes = Nodes::new().function("grow", Contract::routes(["again"]), |call| {
-        let passes = call.state.len();
-        Ok(Output::on("again").set(format!("k{passes}"), "x".repeat(10_000)))
-    });
-    let options = RunOptions {
-        max_state_bytes: 100_000,
-        on_failure: OnFailure::Keep,
-        ..RunOptions::default()
-    };
-    let dag = Dag::builder("grows", "1")
-        .place(
-            Single::new("here", "grow")
-                .route("again", "here")
-                .end("error"),
-        )
-        .build();
-    let run = run_native(dag, nodes, json!({}), options);
-    assert!(run.checkpoint.is_some(), "with more room it goes on");
-    let cause = run.error.unwrap();
-    assert!(
-        matches!(cause, Cause::StateTooLarge { most: 100_000, .. }),
-        "{cause}"
-    );
-    assert!(run.executed.len() < 11);
-}
-
-#[test]
 fn a_stop_from_outside_ends_a_wait_between_attempts_and_a_native_node() {
     for placement in [
         Single::new("here", "flaky")

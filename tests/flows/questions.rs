@@ -176,3 +176,30 @@ fn members_and_items_that_ask_are_answered_each_and_the_others_do_not_run_again(
         assert_eq!(again.questions.len(), 2);
     });
 }
+
+#[test]
+fn a_run_that_is_paused_after_a_question_says_what_was_asked() {
+    let host = host();
+    let stage = Stage::new(&host, "t");
+    run(&host, async move {
+        let fan = FanOut::new("each", "puppet", "scripts", FanIn::append("out"));
+        let fan = ending(fan.item_key("do").concurrency(1));
+        let flow = flow(Dag::builder("each", "1").place(fan).build());
+        let state = object(json!({"scripts": [asking(), asking()]}));
+        let mut execution = flow.start(&stage.tenant, state, RunOptions::default());
+        let control = execution.control();
+        while let Some(event) = execution.next().await {
+            if matches!(event.kind, EventKind::Asked(_)) {
+                control.pause();
+            }
+        }
+        let paused = execution.finish().await;
+        assert_eq!(paused.lifecycle(), Lifecycle::Paused);
+        let asked: Vec<_> = paused
+            .questions
+            .iter()
+            .map(soma::flow::Question::id)
+            .collect();
+        assert_eq!(asked, ["each[0]"]);
+    });
+}

@@ -253,3 +253,43 @@ fn the_answer_to_a_question_goes_to_the_neuron_that_asked() {
         assert!(Dispatch::answering(&asked.signal, json!(1)).is_none());
     });
 }
+
+#[test]
+fn the_words_of_a_reply_have_bounds_too() {
+    let host = host();
+    let stage = cast(&host, ["puppet"], |_, neuron| {
+        neuron.limits(Limits {
+            json_bytes: 1_000,
+            ..Limits::default()
+        })
+    });
+    run(&host, async move {
+        let mut refusals = Vec::new();
+        for step in [
+            json!({"output": {"value": 1, "route": "r".repeat(257)}}),
+            json!({"clarify": {"question": "q".repeat(1_001)}}),
+            json!({"ask_leave": {"action": "a".repeat(1_001), "scope": {}, "reason": ""}}),
+            json!({"ask_leave": {"action": "a", "scope": {}, "reason": "r".repeat(1_001)}}),
+        ] {
+            let task = puppet(json!([step]));
+            let answer = stage.tenant.dispatch_and_wait(task, LONG).await.unwrap();
+            let refusal = error(&answer);
+            assert_eq!(refusal.code, "NEURON_INVALID_REPLY");
+            refusals.push(refusal.message.clone());
+        }
+        let said = "the neuron's reply breaks the contract";
+        assert_eq!(
+            refusals,
+            [
+                format!("{said}: output.route has 257 bytes, at most 256 are taken"),
+                format!("{said}: clarification.question has 1001 bytes, at most 1000 are taken"),
+                format!("{said}: permission.action has 1001 bytes, at most 1000 are taken"),
+                format!("{said}: permission.reason has 1001 bytes, at most 1000 are taken"),
+            ]
+        );
+        // What failed has failed: its words are cut.
+        let task = puppet(json!([{"fail": {"code": "c".repeat(1_000_000)}}]));
+        let answer = stage.tenant.dispatch_and_wait(task, LONG).await.unwrap();
+        assert_eq!(error(&answer).code, "c".repeat(256));
+    });
+}

@@ -1,6 +1,8 @@
-//! Flows: what a node costs beside what it does. In brackets what the seed of
-//! Dagonizer takes for the same where it was measured (reference: dagonizer,
-//! section 6), on another machine, with nothing sandboxed.
+//! Flows: what a node costs beside what it does. In brackets what Dagonizer 0.9
+//! takes for the same where it was measured (reference: dagonizer, section 6), in
+//! another run on a machine of this kind, with nothing sandboxed; beside the
+//! sandboxed nodes a flow of one node in a warm worker of Dagonizer 2, the
+//! nearest that it has to a sandbox.
 
 use serde_json::{Value, json};
 use soma_retry::RetryPolicy;
@@ -126,7 +128,7 @@ impl Runs {
         let nodes = Nodes::new().function("nothing", Contract::open(), nothing);
         let dag = chain("nothing", 1_000, Some(&RetryPolicy::default()));
         let figures = self.times(dag, &nodes, &Object::new(), 1_000).await?;
-        let name = "the same under a retry policy (+0.14)";
+        let name = "the same under a retry policy (+0.10)";
         Ok(Measure::times(name, &figures))
     }
 
@@ -197,8 +199,8 @@ impl Runs {
         Ok(measures)
     }
 
-    /// A paused run with a state of 1.5 MB: to text, and from text to a run
-    /// that can go on.
+    /// A run that is paused with a state of 1.5 MB, to text; and from text to a
+    /// run that can go on.
     async fn checkpoint(&self) -> Result<Vec<Measure>, Failed> {
         let nodes = Nodes::new().function("nothing", Contract::open(), nothing);
         let flow = Flow::new(&[chain("nothing", 2, None)], &nodes).map_err(broken)?;
@@ -211,11 +213,11 @@ impl Runs {
         for _ in 0..self.rounds {
             let execution = flow.start(&self.tenant, state.clone(), Self::options());
             execution.control().pause();
+            let watch = Stopwatch::start();
             let paused = execution.finish().await;
             let checkpoint = paused
                 .checkpoint
                 .ok_or_else(|| broken("it did not pause"))?;
-            let watch = Stopwatch::start();
             let text = checkpoint.to_string();
             written.push(watch.elapsed());
             bytes = text.len();
@@ -229,7 +231,7 @@ impl Runs {
         }
         let name = |what| format!("checkpoint of {bytes} bytes, {what}");
         Ok(vec![
-            Measure::times(name("written (6000-13000)"), &written),
+            Measure::times(name("made and written (6000-13000)"), &written),
             Measure::times(name("read and resumed (6000-8000)"), &read),
         ])
     }

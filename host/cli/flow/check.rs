@@ -9,7 +9,7 @@ use crate::{
         check::{Told, count, refused},
         log, out,
     },
-    flow::{Dag, Nodes},
+    flow::{Dag, Flow, Nodes},
     package::Problems,
 };
 
@@ -51,6 +51,8 @@ struct Keys {
     version: Option<String>,
     hash: Option<String>,
     nodes_checked: bool,
+    /// Nodes whose routes could not be checked; null where none was looked for.
+    undeclared: Option<Vec<String>>,
     problems: Vec<Told>,
 }
 
@@ -64,8 +66,12 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     };
     let read = args.documents.read();
     let flow = read.and_then(|read| Ok((read.flow(&nodes)?, read.dags())));
+    let undeclared = |dags: &[Dag]| nodes_checked.then(|| nodes.undeclared(dags));
     if args.json {
-        return json(flow.map(|(flow, _)| flow), nodes_checked);
+        return json(
+            flow.map(|(flow, dags)| (flow, undeclared(&dags))),
+            nodes_checked,
+        );
     }
     let (flow, dags) = flow.map_err(|problems| refused(&problems))?;
     let mut text = format!("{} {} {}\n", flow.name(), flow.version(), flow.hash());
@@ -79,14 +85,11 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
         let placements = count(nodes.len(), "placement");
         text.push_str(&format!("  holds {name} {version}: {placements}\n"));
     }
-    let undeclared = nodes.undeclared(&dags);
-    text.push_str(&match undeclared.as_slice() {
-        _ if !nodes_checked => {
-            "nothing is wrong with it; its nodes were not looked for (see --deployment)\n"
-                .to_owned()
-        }
-        [] => "it can run\n".to_owned(),
-        names => format!(
+    text.push_str(&match undeclared(&dags).as_deref() {
+        None => "nothing is wrong with it; its nodes were not looked for (see --deployment)\n"
+            .to_owned(),
+        Some([]) => "it can run\n".to_owned(),
+        Some(names) => format!(
             "it can run; which routes they take is not said by, and was not checked for: {}\n",
             names.join(", ")
         ),
@@ -95,14 +98,18 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failed> {
     Ok(Exit::Ok)
 }
 
-fn json(flow: Result<crate::flow::Flow, Problems>, nodes_checked: bool) -> Result<Exit, Failed> {
+fn json(
+    flow: Result<(Flow, Option<Vec<String>>), Problems>,
+    nodes_checked: bool,
+) -> Result<Exit, Failed> {
     let (keys, exit) = match flow {
-        Ok(flow) => (
+        Ok((flow, undeclared)) => (
             Keys {
                 flow: Some(flow.name().to_owned()),
                 version: Some(flow.version().to_owned()),
                 hash: Some(flow.hash().to_string()),
                 nodes_checked,
+                undeclared,
                 problems: Vec::new(),
             },
             Exit::Ok,
@@ -113,6 +120,7 @@ fn json(flow: Result<crate::flow::Flow, Problems>, nodes_checked: bool) -> Resul
                 version: None,
                 hash: None,
                 nodes_checked,
+                undeclared: None,
                 problems: problems.iter().map(Told::from).collect(),
             },
             Exit::Input,

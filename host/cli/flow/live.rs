@@ -134,12 +134,9 @@ fn place(placement: &str, item: Option<usize>) -> String {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use std::time::Duration;
 
     use super::*;
@@ -186,7 +183,7 @@ mod tests {
     fn of_a_long_list_it_is_told_how_far_it_is_and_what_fails_first() {
         let told = lines(10_000, |item| item < 1_000);
         assert_eq!(told.len(), 1 + 20 + 20);
-        assert_eq!(told[1], "each[0]: DOWN: no reply");
+        assert_eq!(told.get(1).unwrap(), "each[0]: DOWN: no reply");
         let last = "each: 10000 of 10000 have ended, 1000 of them failed";
         assert_eq!(told.last().unwrap(), last);
     }

@@ -1,6 +1,9 @@
 //! `soma flow run` and `soma flow resume`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -100,6 +103,14 @@ struct Terms {
     #[arg(long, value_name = "N", default_value = "100_000", value_parser = args::count)]
     max_steps: u64,
 
+    /// Most items of one fan-out
+    #[arg(long, value_name = "N", default_value = "100_000", value_parser = args::count)]
+    max_items: u64,
+
+    /// Most memory for the states, notes and results of the run
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = args::size)]
+    max_state: usize,
+
     /// Keep the writes of a run that fails
     #[arg(long)]
     keep_writes: bool,
@@ -128,6 +139,7 @@ struct Terms {
 
 pub(super) fn main(args: &RunArgs) -> Result<Exit, Failed> {
     log::start(args.terms.verbose)?;
+    args.terms.check()?;
     let input = args.input.read("flow")?;
     let read = args
         .documents
@@ -153,6 +165,7 @@ pub(super) fn main(args: &RunArgs) -> Result<Exit, Failed> {
 
 pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failed> {
     log::start(args.terms.verbose)?;
+    args.terms.check()?;
     let read = args
         .documents
         .read()
@@ -195,7 +208,11 @@ fn answers(given: &[String], questions: &[Question]) -> Result<Vec<(String, Valu
             let id = (*id).to_owned();
             ids.contains(&id)
         });
-        let unknown = text.split_once('=').filter(|(id, _)| id.ends_with(']'));
+        // What begins as the id of an item is no answer to another question.
+        let unknown = text.split_once('=').filter(|(id, _)| {
+            let item = id.strip_suffix(']').and_then(|id| id.split_once('['));
+            item.is_some_and(|(at, _)| questions.iter().any(|one| *one.placement == *at))
+        });
         let (id, answer) = match (named, ids.as_slice()) {
             (Some((id, answer)), _) => (id.to_owned(), value(answer)),
             (None, _) if unknown.is_some() => {
@@ -225,6 +242,8 @@ impl Terms {
         let journal = journal.map(|file| if self.durable { file.durable() } else { file });
         RunOptions {
             max_steps: self.max_steps,
+            max_items: usize::try_from(self.max_items).unwrap_or(usize::MAX),
+            max_state_bytes: self.max_state,
             deadline: self.deadline,
             on_failure: if self.keep_writes {
                 OnFailure::Keep
@@ -249,11 +268,6 @@ impl Terms {
         let Ended { run, interrupted } = ended.map_err(|error| {
             Failed::new(Exit::Host, format!("cannot listen to interrupts: {error}"))
         })?;
-        if let Some(picture) = &self.picture {
-            let format = super::draw::format_of(picture);
-            let text = draw(flow.documents(), &run.executed, format);
-            files::replace(picture, text.as_bytes())?;
-        }
         if self.events {
             out::write(&format!("{}\n", result(&run, true)))?;
         } else if self.json {
@@ -261,11 +275,16 @@ impl Terms {
         } else {
             out::write(&text(&run, checkpoint))?;
         }
+        // The result is out, whatever becomes of its picture.
+        let drawn = self.draw(flow, &run);
         let why = match &run.error {
             Some(cause) => format!("{}: {cause}", run.lifecycle()),
             None if run.lifecycle() == Lifecycle::Paused => "paused: interrupted".to_owned(),
-            None => return Ok(Exit::Ok),
+            None => return drawn.map(|()| Exit::Ok),
         };
+        if let Err(failed) = drawn {
+            failed.report();
+        }
         let exit = match run.lifecycle() {
             _ if interrupted => Exit::Interrupted,
             Lifecycle::TimedOut => Exit::Timeout,
@@ -279,7 +298,31 @@ impl Terms {
     }
 }
 
-fn goes_on(file: &std::path::Path) -> String {
+impl Terms {
+    fn draw(&self, flow: &Flow, run: &Run) -> Result<(), Failed> {
+        let Some(picture) = &self.picture else {
+            return Ok(());
+        };
+        let format = super::draw::format_of(picture);
+        let text = draw(flow.documents(), &run.executed, format);
+        files::replace(picture, text.as_bytes())
+    }
+
+    /// What could only be found out at the end of a run, where it can be found
+    /// out before.
+    fn check(&self) -> Result<(), Failed> {
+        let folder = self.picture.as_deref().and_then(Path::parent);
+        match folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+            None => Ok(()),
+            Some(folder) => {
+                let told = format!("--picture: there is no folder {}", folder.display());
+                Err(Failed::new(Exit::Input, told))
+            }
+        }
+    }
+}
+
+fn goes_on(file: &Path) -> String {
     let file = file.display();
     format!("`soma flow resume` with `--checkpoint {file}` goes on from there")
 }

@@ -1,7 +1,7 @@
 //! A journal in a file.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, Metadata, OpenOptions, TryLockError},
     io::{self, Read, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -24,12 +24,18 @@ pub struct CheckpointFile {
     file: File,
     durable: bool,
     /// Bytes of its checkpoint, and of the records behind it.
-    begun: usize,
-    recorded: usize,
+    begun: u64,
+    recorded: u64,
+    /// Whether a line could not be written: what would come behind it is not
+    /// taken any more.
+    broken: bool,
 }
 
 /// Records of less than this are not worth a new beginning.
-const SHORT: usize = 16 << 20;
+const SHORT: u64 = 16 << 20;
+
+/// Most bytes of the checkpoint that a file begins with. Records come on top.
+const MAX_BEGUN: u64 = CheckpointFile::MAX_BYTES / 2;
 
 /// Why a file cannot be a journal.
 #[derive(Debug, thiserror::Error)]
@@ -72,17 +78,31 @@ impl CheckpointFile {
     /// For a new run.
     ///
     /// # Errors
-    /// When it is there already, or cannot be made.
+    /// When it is there already, or cannot be made. One that holds nothing is
+    /// that of a run that never began, and is taken over.
     pub fn create(path: &Path) -> Result<Self, FileError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         match options.open(path) {
             Ok(file) => Self::locked(path, file),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(FileError::Exists(path.to_owned()))
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::empty(path),
             Err(source) => Err(io_error(path, source)),
+        }
+    }
+
+    fn empty(path: &Path) -> Result<Self, FileError> {
+        let exists = || FileError::Exists(path.to_owned());
+        let is_empty = |there: &Metadata| there.is_file() && there.len() == 0;
+        if !std::fs::metadata(path).is_ok_and(|there| is_empty(&there)) {
+            return Err(exists());
+        }
+        let file = OpenOptions::new().read(true).write(true).open(path);
+        let journal = Self::locked(path, file.map_err(|_| exists())?)?;
+        // Its owner may have begun before it was locked.
+        match journal.file.metadata() {
+            Ok(there) if is_empty(&there) => Ok(journal),
+            _ => Err(exists()),
         }
     }
 
@@ -104,6 +124,9 @@ impl CheckpointFile {
         let length = read.map_err(|source| io_error(path, source))?;
         if u64::try_from(length).unwrap_or(u64::MAX) > Self::MAX_BYTES {
             return Err(FileError::TooLong(path.to_owned()));
+        }
+        if length == 0 {
+            return Err(FileError::Missing(path.to_owned()));
         }
         // What was not written to its end may stop within a character.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n');
@@ -136,6 +159,7 @@ impl CheckpointFile {
                     durable: false,
                     begun: 0,
                     recorded: 0,
+                    broken: false,
                 })
             }
             Err(TryLockError::WouldBlock) => Err(FileError::InUse(path.to_owned())),
@@ -144,14 +168,32 @@ impl CheckpointFile {
     }
 
     fn line(&mut self, text: &str) -> io::Result<()> {
+        let bytes = bytes_of(text);
+        if self.begun + self.recorded + bytes > Self::MAX_BYTES {
+            return Err(too_long(bytes));
+        }
         // One write: another process never sees half a line but at the end.
         self.file.write_all(format!("{text}\n").as_bytes())?;
-        self.recorded += text.len() + 1;
+        self.recorded += bytes;
         if self.durable {
             self.file.sync_data()?;
         }
         Ok(())
     }
+}
+
+/// Of a line with its end.
+fn bytes_of(text: &str) -> u64 {
+    u64::try_from(text.len())
+        .unwrap_or(u64::MAX)
+        .saturating_add(1)
+}
+
+fn too_long(bytes: u64) -> io::Error {
+    io::Error::other(format!(
+        "a line of {bytes} bytes makes the file longer than the {} bytes that are read",
+        CheckpointFile::MAX_BYTES
+    ))
 }
 
 fn io_error(path: &Path, source: io::Error) -> FileError {
@@ -163,6 +205,10 @@ fn io_error(path: &Path, source: io::Error) -> FileError {
 
 impl Journal for CheckpointFile {
     fn begin(&mut self, checkpoint: &str) -> io::Result<()> {
+        let bytes = bytes_of(checkpoint);
+        if bytes > MAX_BEGUN {
+            return Err(too_long(bytes));
+        }
         // What was there stays until the new text is whole, and locked.
         self.file = file::put(&self.path, 0o600, |fresh| {
             fresh.try_lock().map_err(|error| match error {
@@ -175,12 +221,20 @@ impl Journal for CheckpointFile {
         if self.durable {
             File::open(folder_of(&self.path))?.sync_all()?;
         }
-        (self.begun, self.recorded) = (checkpoint.len(), 0);
+        (self.begun, self.recorded) = (bytes, 0);
         Ok(())
     }
 
     fn record(&mut self, record: &str) -> io::Result<()> {
-        self.line(record)
+        if self.broken {
+            let told = "a line before it could not be written";
+            return Err(io::Error::other(told));
+        }
+        self.line(record).inspect_err(|_| {
+            self.broken = true;
+            // Half a line is none; nothing comes behind it if it stays.
+            drop(self.file.set_len(self.begun + self.recorded));
+        })
     }
 
     fn end(&mut self, goes_on: bool) -> io::Result<()> {
@@ -194,7 +248,9 @@ impl Journal for CheckpointFile {
     }
 
     fn is_long(&self) -> bool {
-        self.recorded > SHORT.max(4 * self.begun)
+        // A file that would grow too long to be read begins anew before that.
+        let room = Self::MAX_BYTES * 3 / 4 - self.begun;
+        self.recorded > SHORT.max(4 * self.begun).min(room)
     }
 }
 

@@ -266,10 +266,11 @@ impl SavedGroup {
                 done: saved.done.map(SavedDone::done),
             };
         }
-        let ended = group.items.iter().filter_map(|item| item.done.as_ref());
-        let sizes = ended.map(|done| size_of_object(&done.values).memory + done.notes.bytes());
-        (group.ended, group.bytes) =
-            sizes.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+        let items = group.items.iter();
+        group.ended = items.clone().filter(|item| item.done.is_some()).count();
+        let sizes =
+            items.map(|Item { slot, done }| slot.bytes() + done.as_ref().map_or(0, Done::bytes));
+        group.bytes = sizes.sum();
         Ok(group)
     }
 }

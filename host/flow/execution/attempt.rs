@@ -23,6 +23,7 @@ use super::super::{
 };
 use super::control::Control;
 use crate::{
+    clock::yield_now,
     neuron::{Caps, Usage},
     orchestration::{
         Answer, CallError, Dispatch, DispatchError, StopSignal, Target, TenantHandle, WaitError,
@@ -131,9 +132,11 @@ impl Surroundings {
         }
     }
 
-    /// Waits between two attempts; why there is no other meanwhile.
+    /// Waits between two attempts; why there is no other meanwhile. Others get
+    /// their turn in any case.
     pub(super) async fn rest(&self, span: Duration, node: &Node) -> Option<Interrupted> {
         if span.is_zero() {
+            yield_now().await;
             return None;
         }
         let slept = async {

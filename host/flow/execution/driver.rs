@@ -47,6 +47,8 @@ pub(super) struct Driver {
     /// The last reply: the next task follows from it.
     pub(super) last: Option<SignalId>,
     pub(super) stopped: Arc<[Stopped]>,
+    /// Why the journal takes nothing any more.
+    unkept_since: Option<Cause>,
     /// What the node that failed the root had answered: shown, and no part of a
     /// checkpoint.
     pub(super) unkept: Object,
@@ -141,6 +143,7 @@ impl Driver {
             begun: Vec::new(),
             last: None,
             stopped: Arc::new([]),
+            unkept_since: None,
             unkept: Object::new(),
         }
     }
@@ -189,6 +192,9 @@ impl Driver {
         loop {
             let need = self.progress.advance(&plan);
             self.told().await;
+            if let Some(cause) = self.progress.halted.take() {
+                return Err(cause.into());
+            }
             self.fits_in_memory(&plan)?;
             match need {
                 Need::Nothing => break,
@@ -205,7 +211,7 @@ impl Driver {
     }
 
     /// What has been done counts, and another run with more room goes on there.
-    fn fits_in_memory(&self, plan: &Plan) -> Result<(), End> {
+    pub(super) fn fits_in_memory(&self, plan: &Plan) -> Result<(), End> {
         let (bytes, most) = (self.progress.bytes(), self.progress.bounds.bytes);
         if bytes <= most || self.progress.ended.is_some() {
             return Ok(());
@@ -226,6 +232,9 @@ impl Driver {
             pass: 1,
             attempt: 1,
         };
+        if self.progress.is_over(plan) {
+            return Ok(());
+        }
         self.may_go_on(&node, 0)?;
         *turns = turns.wrapping_add(1);
         if turns.is_multiple_of(64) {
@@ -480,11 +489,19 @@ impl Driver {
         }
     }
 
-    /// Keeps a record before it counts.
+    /// Keeps a record before it counts. Behind one that could not be kept
+    /// nothing is kept any more.
     pub(super) fn record(&mut self, plan: &Plan, record: Record) -> Result<(), End> {
         if let Some(journal) = &mut self.options.journal {
+            if let Some(cause) = &self.unkept_since {
+                return Err(cause.clone().into());
+            }
             let kept = line_of(&record).and_then(|line| journal.record(&line));
-            kept.map_err(|error| Cause::Checkpoint(error.to_string()))?;
+            if let Err(error) = kept {
+                let cause = Cause::Checkpoint(error.to_string());
+                self.unkept_since = Some(cause.clone());
+                return Err(cause.into());
+            }
         }
         self.progress.apply(plan, record)?;
         if let Some(journal) = &mut self.options.journal

@@ -41,6 +41,11 @@ impl Driver {
         .await;
         let goes_on = self.goes_on(&end);
         let checkpoint = goes_on.then(|| Checkpoint::of(&self.flow, &self.progress));
+        // Whatever it ended for, it waits for these when it goes on.
+        let questions = match goes_on {
+            true => self.progress.questions(&self.flow.0),
+            false => Vec::new(),
+        };
         let root = self.progress.frames.first_mut();
         let (state, notes) = root
             .map(|root| {
@@ -52,10 +57,9 @@ impl Driver {
             .unwrap_or_default();
         let mut state = state;
         state.extend(std::mem::take(&mut self.unkept));
-        let (error, questions) = match end {
-            End::Failed(cause) => (Some(cause), Vec::new()),
-            End::Awaiting(questions) => (None, questions),
-            End::Completed | End::Paused => (None, Vec::new()),
+        let error = match end {
+            End::Failed(cause) => Some(cause),
+            End::Awaiting(_) | End::Completed | End::Paused => None,
         };
         Run {
             trace: self.trace_id().clone(),

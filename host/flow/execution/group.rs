@@ -125,7 +125,7 @@ impl Driver {
                     }
                     Err(end) => return Err(end),
                 }
-                let ready = self.launch(plan, ward, job, Duration::ZERO, going).await;
+                let ready = self.launch(plan, ward, job, None, going).await;
                 self.take_up(plan, ward, ready, going).await?;
                 if !going.waiting.is_empty() {
                     break;
@@ -153,7 +153,7 @@ impl Driver {
         while let Some(ended) = ready.take() {
             ready = self.ended(plan, ward, ended, going).await?;
         }
-        Ok(())
+        self.fits_in_memory(plan)
     }
 
     /// A job that has not been begun here; none where it has ended or waits for
@@ -245,14 +245,14 @@ impl Driver {
         }
     }
 
-    /// Begins an attempt of a job, after a wait. What waits for nothing has
+    /// Begins an attempt of a job, behind a failed one after a wait. What waits for nothing has
     /// ended on return; all else is running.
     async fn launch(
         &mut self,
         plan: &Arc<Plan>,
         ward: &Ward,
         job: Job,
-        after: Duration,
+        after: Option<Duration>,
         going: &mut Going,
     ) -> Option<Ended> {
         let node = job.node.clone();
@@ -261,7 +261,11 @@ impl Driver {
         let (dag, parent) = (ward.dag, ward.parent.clone());
         let plan = Arc::clone(plan);
         let mut attempt: Attempt = Box::pin(async move {
-            let attempted = match around.rest(after, &job.node).await {
+            let rested = match after {
+                Some(after) => around.rest(after, &job.node).await,
+                None => None,
+            };
+            let attempted = match rested {
                 Some(Interrupted::Halted(cause)) => Attempted::Halted(cause),
                 Some(Interrupted::Paused) => Attempted::Paused,
                 None => match work_of(&plan, dag, job.place, false) {
@@ -335,7 +339,14 @@ impl Driver {
             }
             Some(after) => {
                 job.node.attempt = job.node.attempt.saturating_add(1);
-                Ok(self.launch(plan, ward, job, after, going).await)
+                match self.may_go_on(&job.node, going.running.len()) {
+                    Ok(()) => Ok(self.launch(plan, ward, job, Some(after), going).await),
+                    Err(End::Paused) => {
+                        going.paused = true;
+                        Ok(None)
+                    }
+                    Err(end) => Err(end),
+                }
             }
         }
     }

@@ -13,14 +13,14 @@ use super::{
     },
     Done, Frame, Need, Progress, Slot, append, blocked, set_metadata,
 };
-use crate::signal::{Object, size_of_object};
+use crate::signal::Object;
 
 /// A group under way. Until it has ended it changes nothing in the state.
 #[derive(Clone, Debug, Default)]
 pub(in crate::flow) struct Group {
     pub(in crate::flow) items: Vec<Item>,
     pub(in crate::flow) ended: usize,
-    /// What the outputs of those that have ended take in memory.
+    /// What is known of all of them takes in memory.
     pub(in crate::flow) bytes: usize,
     /// What every item's node sees beside its item; made when it is needed.
     base: Option<Arc<Object>>,
@@ -44,12 +44,20 @@ impl Group {
     }
 
     pub(super) fn end(&mut self, at: usize, done: Done) {
-        let bytes = size_of_object(&done.values).memory + done.notes.bytes();
+        let bytes = done.bytes();
         if let Some(item) = self.items.get_mut(at)
             && item.done.replace(done).is_none()
         {
             self.ended += 1;
             self.bytes += bytes;
+        }
+    }
+
+    fn change_slot(&mut self, at: usize, change: impl FnOnce(&mut Slot)) {
+        if let Some(Item { slot, .. }) = self.items.get_mut(at) {
+            let before = slot.bytes();
+            change(slot);
+            self.bytes = self.bytes.saturating_sub(before) + slot.bytes();
         }
     }
 
@@ -59,10 +67,11 @@ impl Group {
 }
 
 impl Frame {
-    pub(in crate::flow) fn slot_of(&mut self, item: Option<usize>) -> Option<&mut Slot> {
-        match item {
-            None => Some(&mut self.slot),
-            Some(at) => Some(&mut self.group.as_mut()?.items.get_mut(at)?.slot),
+    pub(super) fn change_slot(&mut self, item: Option<usize>, change: impl FnOnce(&mut Slot)) {
+        match (item, &mut self.group) {
+            (None, _) => change(&mut self.slot),
+            (Some(at), Some(group)) => group.change_slot(at, change),
+            (Some(_), None) => {}
         }
     }
 
@@ -147,7 +156,11 @@ impl Progress {
                         items: len,
                         most,
                     };
-                    self.fail(plan, cause);
+                    // Under other bounds the root can go on from here.
+                    match self.frames.len() {
+                        1 => self.halted = Some(cause),
+                        _ => self.fail(plan, cause),
+                    }
                     return None;
                 }
                 if len == 0 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{cause::Cause, event::Ask, node::Notes};
-use crate::signal::Object;
+use crate::signal::{Object, size_of_object};
 
 /// One change.
 #[derive(Clone, Debug)]
@@ -27,4 +27,12 @@ pub(in crate::flow) struct Done {
     pub(in crate::flow) notes: Notes,
     /// Why it failed; then there is nothing else.
     pub(in crate::flow) failed: Option<Cause>,
+}
+
+impl Done {
+    /// What it takes in memory.
+    pub(in crate::flow) fn bytes(&self) -> usize {
+        let failed = self.failed.as_ref().map_or(0, Cause::bytes);
+        size_of_object(&self.values).memory + self.notes.bytes() + failed
+    }
 }

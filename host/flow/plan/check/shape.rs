@@ -22,21 +22,22 @@ pub(in crate::flow) fn only_members(dag: &Dag) -> HashSet<&str> {
     members.remove(dag.entrypoint.as_str());
     // A member that a route leads to has routes of its own, which may lead to
     // further members.
-    loop {
-        let routed = dag.nodes.iter().filter_map(|placement| {
-            let is_member = members.contains(placement.name());
-            placement.outputs().filter(|_| !is_member)
-        });
-        let led_to: HashSet<&str> = routed
-            .flat_map(|outputs| outputs.values().flatten())
-            .map(String::as_str)
-            .collect();
-        let before = members.len();
-        members.retain(|member| !led_to.contains(member));
-        if members.len() == before {
-            return members;
+    let places: HashMap<&str, &Placement> = dag
+        .nodes
+        .iter()
+        .map(|placement| (placement.name(), placement))
+        .collect();
+    let is_routed = |placement: &&Placement| !members.contains(placement.name());
+    let mut routed: Vec<&Placement> = dag.nodes.iter().filter(is_routed).collect();
+    while let Some(placement) = routed.pop() {
+        let outputs = placement.outputs().into_iter();
+        for to in outputs.flat_map(|outputs| outputs.values().flatten()) {
+            if members.remove(to.as_str()) {
+                routed.extend(places.get(to.as_str()));
+            }
         }
     }
+    members
 }
 
 pub(super) fn unreachable(entry: Place, placements: &[Placed], report: &mut Part<'_>) {
