@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use common::command::{command, end, scratch_folder};
@@ -34,8 +34,8 @@ pub(crate) fn deployment(folder: &Path, file: &str, work: &str) -> PathBuf {
     path
 }
 
-/// A fan-out over scripts within a flow within a flow, one at a time.
-fn nested(folder: &Path) -> PathBuf {
+/// A fan-out over scripts within a flow within a flow.
+fn nested(folder: &Path, concurrency: u64) -> PathBuf {
     let text = json!([
         {"@context": {}, "@id": "urn:d:outer", "@type": "DAG", "name": "outer", "version": "1",
          "entrypoint": "in", "nodes": [
@@ -46,7 +46,7 @@ fn nested(folder: &Path) -> PathBuf {
         {"@context": {}, "@id": "urn:d:inner", "@type": "DAG", "name": "inner", "version": "1",
          "entrypoint": "each", "nodes": [
             {"@id": "urn:n:each", "@type": "FanOutNode", "name": "each", "node": "work",
-             "source": "items", "itemKey": "do", "concurrency": 1,
+             "source": "items", "itemKey": "do", "concurrency": concurrency,
              "fanIn": {"strategy": "append", "target": "said"},
              "outputs": {"all-success": null, "partial": null, "all-error": null, "empty": null}}]},
     ]);
@@ -87,7 +87,7 @@ fn nodes_that_do_not_say_which_routes_they_take_are_named() {
     let checked = end(command()
         .args(["flow", "check", "--deployment"])
         .arg(deployment(&folder, "soma.toml", "echo"))
-        .arg(nested(&folder))
+        .arg(nested(&folder, 1))
         .args(["--node", "other=work"]));
     assert_eq!(checked.exit, 0, "{}", checked.stderr);
     let last = checked.stdout.lines().last();
@@ -187,41 +187,31 @@ fn the_shipped_flow_reads_documents_and_writes_an_answer() {
     assert_eq!(last["placement"], json!("compose"));
 }
 
-#[test]
-fn a_process_that_is_killed_in_a_nested_fan_out_is_followed_by_one_that_runs_only_what_is_left() {
-    let folder = scratch_folder("flow-kill");
-    let nested = nested(&folder);
+/// A process that is killed in the midst of these items, some at a time, once
+/// so many have ended; and which of them the next process begins.
+fn killed(name: &str, items: &Value, concurrency: u64, acked: usize) -> (Vec<u64>, Value) {
+    let folder = scratch_folder(name);
+    let nested = nested(&folder, concurrency);
     let checkpoint = folder.join("run.json");
-    // The fourth item waits for ever: the process can only be killed there.
-    let sleeps = json!([{"sleep": 3_600_000_u64}]);
-    let items = json!({"items": [says(0), says(1), says(2), sleeps, says(4), says(5)]});
-    let mut first = Command::new(env!("CARGO_BIN_EXE_soma"));
+    let mut first = command();
     first
         .args(["flow", "run", "--events", "--deadline", "1h"])
         .arg("--deployment")
         .arg(deployment(&folder, "first.toml", "puppet"))
         .arg("--checkpoint")
         .arg(&checkpoint)
-        .arg("--input")
-        .arg(items.to_string())
+        .args(["--input", &json!({"items": items}).to_string()])
         .arg(&nested)
-        .env("XDG_CACHE_HOME", common::command::cache_home())
         .stdout(Stdio::piped());
     let mut first = first.spawn().unwrap();
     let events = BufReader::new(first.stdout.take().unwrap()).lines();
-    let mut acked = Vec::new();
-    for line in events {
-        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        if event["event"] == "node-ended" {
-            acked.push(event["item"].as_u64().unwrap());
-        }
-        if event["event"] == "node-began" && event["item"] == 3 {
-            break;
-        }
-    }
+    let mut ended = events.filter(|line| {
+        let event: Value = serde_json::from_str(line.as_ref().unwrap()).unwrap();
+        event["event"] == "node-ended"
+    });
+    assert_eq!(ended.by_ref().take(acked).count(), acked);
     first.kill().unwrap();
     first.wait().unwrap();
-    assert_eq!(acked, [0, 1, 2]);
 
     // In the second deployment the node answers with what it was given.
     let second = end(command()
@@ -231,25 +221,44 @@ fn a_process_that_is_killed_in_a_nested_fan_out_is_followed_by_one_that_runs_onl
         .arg(&checkpoint)
         .arg(&nested));
     assert_eq!(second.exit, 0, "{}", second.stderr);
-    let events: Vec<Value> = second
-        .stdout
-        .lines()
+    assert!(!checkpoint.exists());
+    let lines = second.stdout.lines();
+    let events: Vec<Value> = lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let began: Vec<_> = events
-        .iter()
-        .filter(|event| event["event"] == "node-began")
-        .map(|event| event["item"].as_u64().unwrap())
-        .collect();
+    let began = events.iter().filter(|event| event["event"] == "node-began");
+    let mut began: Vec<_> = began.map(|event| event["item"].as_u64().unwrap()).collect();
+    began.sort_unstable();
+    (began, events.last().unwrap().clone())
+}
+
+/// Waits for ever: the process can only be killed there.
+fn sleeps() -> Value {
+    json!([{"sleep": 3_600_000_u64}])
+}
+
+#[test]
+fn a_process_that_is_killed_in_a_nested_fan_out_is_followed_by_one_that_runs_only_what_is_left() {
+    let items = json!([says(0), says(1), says(2), sleeps(), says(4), says(5)]);
+    let (began, result) = killed("flow-kill", &items, 1, 3);
     assert_eq!(began, [3, 4, 5], "nothing that was acked runs again");
-    let result = events.last().unwrap();
     assert_eq!(result["lifecycle"], json!("completed"));
     assert_eq!(
         result["state"]["said"],
-        json!([{"n": 0}, {"n": 1}, {"n": 2}, sleeps, says(4), says(5)]),
+        json!([{"n": 0}, {"n": 1}, {"n": 2}, sleeps(), says(4), says(5)]),
         "nothing is lost, and the order is that of the list"
     );
-    assert!(!checkpoint.exists());
+}
+
+#[test]
+fn what_runs_beside_others_when_a_process_is_killed_is_all_that_runs_again() {
+    let items = json!([says(0), sleeps(), says(2), sleeps(), says(4), says(5)]);
+    let (began, result) = killed("flow-kill-beside", &items, 3, 4);
+    assert_eq!(began, [1, 3]);
+    assert_eq!(
+        result["state"]["said"],
+        json!([{"n": 0}, sleeps(), {"n": 2}, sleeps(), {"n": 4}, {"n": 5}])
+    );
 }
 
 #[test]

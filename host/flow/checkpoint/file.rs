@@ -266,3 +266,35 @@ fn folder_of(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_file_begins_anew_when_that_is_shorter_and_before_it_is_too_long_to_be_read() {
+        let name = format!("soma-journal-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut file = CheckpointFile::create(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        for (begun, recorded, is_long) in [
+            (1 << 10, SHORT, false),
+            (1 << 10, SHORT + 1, true),
+            (64 << 20, 256 << 20, false),
+            (64 << 20, (256 << 20) + 1, true),
+            (MAX_BEGUN, 256 << 20, false),
+            (MAX_BEGUN, (256 << 20) + 1, true),
+        ] {
+            (file.begun, file.recorded) = (begun, recorded);
+            assert_eq!(file.is_long(), is_long, "{begun} {recorded}");
+        }
+        (file.begun, file.recorded) = (CheckpointFile::MAX_BYTES - 5, 0);
+        let told = file.record("12345").unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "a line of 6 bytes makes the file longer than the 1073741824 bytes that are read"
+        );
+    }
+}
