@@ -286,7 +286,7 @@ impl Terms {
             failed.report();
         }
         let exit = match run.lifecycle() {
-            _ if interrupted => Exit::Interrupted,
+            Lifecycle::Paused | Lifecycle::Cancelled if interrupted => Exit::Interrupted,
             Lifecycle::TimedOut => Exit::Timeout,
             _ => Exit::Failed,
         };
@@ -296,9 +296,7 @@ impl Terms {
             _ => failed,
         })
     }
-}
 
-impl Terms {
     fn draw(&self, flow: &Flow, run: &Run) -> Result<(), Failed> {
         let Some(picture) = &self.picture else {
             return Ok(());
