@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     document::{Dag, Placement, Strategy},
+    listed::list,
     node::{Call, Contract, Failure, NativeNode, Output},
-    plan::list,
 };
 use crate::{
     engram::BoxFuture,

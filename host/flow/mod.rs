@@ -27,6 +27,7 @@ mod event;
 mod execution;
 mod known;
 mod lifecycle;
+mod listed;
 mod node;
 mod path;
 mod plan;

@@ -9,7 +9,6 @@ use serde_json::Value;
 use soma_retry::RetryPolicy;
 
 pub(super) use self::check::{aggregate, only_members};
-pub(super) use self::problem::list;
 pub use self::problem::{InvalidFlow, Problem};
 use super::{
     document::{Caps, Combine, Dag, Outcome},

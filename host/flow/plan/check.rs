@@ -10,10 +10,11 @@ use std::{
 
 use self::placement::Resolver;
 pub(in crate::flow) use self::{placement::aggregate, shape::only_members};
-use super::{Flow, InvalidFlow, Planned, Problem, problem::list};
+use super::{Flow, InvalidFlow, Planned, Problem};
 use crate::flow::{
     document::{Dag, Placement},
     known::Nodes,
+    listed::list,
 };
 
 /// Resolves all names.

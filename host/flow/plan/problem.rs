@@ -55,20 +55,3 @@ impl fmt::Display for InvalidFlow {
 }
 
 impl std::error::Error for InvalidFlow {}
-
-/// Names at most that a message lists.
-const LISTED: usize = 8;
-
-/// Names for a message.
-pub(in crate::flow) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<_> = names.into_iter().collect();
-    let shown = names.get(..LISTED.min(names.len())).unwrap_or_default();
-    let mut text = match shown {
-        [] => return "none".to_owned(),
-        shown => format!("`{}`", shown.join("`, `")),
-    };
-    if let Some(more) = names.len().checked_sub(LISTED).filter(|more| *more > 0) {
-        text.push_str(&format!(" and {more} more"));
-    }
-    text
-}

@@ -7,12 +7,13 @@ use std::{
 };
 
 use super::{
-    super::{DeepPlan, FanOutPlan, Gather, Kind, Next, Place, Placed, Wired, Work, problem::list},
+    super::{DeepPlan, FanOutPlan, Gather, Kind, Next, Place, Placed, Wired, Work},
     Part,
 };
 use crate::flow::{
     document::{Caps, Combine, Dag, Deep, FanOut, Parallel, Placement, Routes, Single, Strategy},
     known::{Known, Nodes},
+    listed::list,
     node::{Contract, ERROR, SUCCESS},
     path::StatePath,
 };
