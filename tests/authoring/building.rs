@@ -348,6 +348,21 @@ fn a_tool_is_installed_only_if_it_is_the_very_file_that_was_looked_at() {
     );
 }
 
+#[test]
+fn a_link_in_a_strangers_project_carries_nothing_into_its_component() {
+    for (language, name) in [("python", "secret.py"), ("javascript", "secret.js")] {
+        let place = new_project(&format!("secret-{language}"), language);
+        fs::write(place.join("../secret"), "secret").unwrap();
+        fs::create_dir(place.join("lib")).unwrap();
+        symlink("../../secret", place.join("lib").join(name)).unwrap();
+        let run = built(&place);
+        assert_eq!(run.exit, 3, "{}", run.stderr);
+        let link = place.join("lib").join(name);
+        let words = "is a link out of the project, which is not followed";
+        assert_eq!(run.stderr, format!("error: {} {words}\n", link.display()));
+    }
+}
+
 /// A new project; its toolchain lies in the user's own cache.
 fn new_project(name: &str, language: &str) -> PathBuf {
     let place = folder(name).join("notes");
