@@ -24,6 +24,7 @@ const ZIG: Package = Package {
         "4e0b4b9c02b8d0d220e9948010f860b62ff11d96abb39762eca5fa2ef3f7bc97",
         "09953b6af7f64168b915180a42774f520f92d86ef6331b28e33915c7e1f0bb23",
     ],
+    holds: "ziglang/zig",
     about: "the zig compiler, which compiles C too\n\
             (100 MB to download, 410 MB on disk; its first build takes half a minute)",
 };
@@ -169,7 +170,7 @@ impl Compiler {
                 clang
             }
             Self::Zig(folder) => {
-                let mut zig = Command::new(folder.join("ziglang/zig"));
+                let mut zig = Command::new(folder.join(ZIG.holds));
                 zig.args(["cc", "-target", "wasm32-wasi"]);
                 // Beside the tool, so that they go when it goes.
                 zig.env("ZIG_GLOBAL_CACHE_DIR", folder.join("cache"));

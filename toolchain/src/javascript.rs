@@ -79,7 +79,7 @@ fn facts(project: &Project) -> String {
 
 fn tool(say: Say<'_>) -> Result<PathBuf, String> {
     node()?;
-    if let Some(folder) = cache::installed(KEY) {
+    if let Some(folder) = cache::installed(KEY)? {
         return Ok(folder);
     }
     ask("npm", &["--version"]).map_err(|reason| format!("no npm: {reason}"))?;
@@ -88,7 +88,7 @@ fn tool(say: Say<'_>) -> Result<PathBuf, String> {
          (2 packages, 38 MB on disk; some seconds)"
     ));
     let start = Instant::now();
-    let folder = cache::install(KEY, |work| {
+    let folder = cache::install(KEY, SCRIPT, |work| {
         fs::write(work.join("package.json"), PACKAGE)
             .and_then(|()| fs::write(work.join("package-lock.json"), LOCK))
             .map_err(|error| error.to_string())?;

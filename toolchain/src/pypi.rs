@@ -19,19 +19,16 @@ pub(crate) struct Package {
     /// The sha256 of each file of that version that may be installed. Whatever
     /// the index or a mirror of it gives instead is refused.
     pub(crate) files: &'static [&'static str],
+    /// A file that it cannot do without.
+    pub(crate) holds: &'static str,
     /// What it is and what it costs, for whoever waits for it.
     pub(crate) about: &'static str,
 }
 
 impl Package {
-    /// The folder that it is installed in, if it is.
-    pub(crate) fn installed(&self) -> Option<PathBuf> {
-        cache::installed(&self.folder_name())
-    }
-
     /// Installs it where it is missing.
     pub(crate) fn ensure(&self, say: Say<'_>) -> Result<PathBuf, String> {
-        if let Some(folder) = self.installed() {
+        if let Some(folder) = cache::installed(&self.folder_name())? {
             return Ok(folder);
         }
         let pip = pip()?;
@@ -43,7 +40,7 @@ impl Package {
         let aside = Scratch::for_build().map_err(|error| error.to_string())?;
         let wanted = aside.path().join("requirements.txt");
         fs::write(&wanted, self.requirement()).map_err(|error| error.to_string())?;
-        let folder = cache::install(&self.folder_name(), |work| {
+        let folder = cache::install(&self.folder_name(), self.holds, |work| {
             let mut install = Command::new(&pip);
             install.args(["-m", "pip", "install", "--no-input", "--no-deps"]);
             install.args(["--only-binary", ":all:", "--no-warn-script-location"]);

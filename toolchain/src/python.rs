@@ -23,6 +23,7 @@ const TOOL: Package = Package {
         "65fbc4a94df1de8acf7da50a1f5ed1711230188844e53e6332d99029be4e0afa",
         "a556991534cc496207a9d2ca733c4b0f17ed38ef56a8d6b5f1847fdf1225dd1b",
     ],
+    holds: "componentize_py/__init__.py",
     about: "a Python 3.14 for WebAssembly and what joins it with yours\n\
             (17 MB to download, 47 MB on disk; some seconds)",
 };

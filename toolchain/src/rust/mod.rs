@@ -10,7 +10,6 @@ mod sysroot;
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -82,7 +81,10 @@ fn either(host: &Host, apt: Apt, say: Say<'_>) -> Result<Toolchain, Vec<(&'stati
     let ready = || packages_missing().is_empty() && host.linker().is_ok();
     if !host.has_target()
         && ready()
-        && let Some(toolchain) = sysroot::cached().and_then(|ready| host.with_sysroot(ready, say))
+        && let Some(toolchain) = sysroot::cached()
+            .ok()
+            .flatten()
+            .and_then(|ready| host.with_sysroot(ready, say))
     {
         return Ok(toolchain);
     }
@@ -138,7 +140,7 @@ fn debian(host: &Host, apt: Apt, say: Say<'_>) -> Result<Toolchain, String> {
             ));
         }
     }
-    let ready = match sysroot::cached() {
+    let ready = match sysroot::cached()? {
         Some(ready) => ready,
         None => sysroot::build(say)?,
     };
@@ -207,12 +209,7 @@ impl Host {
     }
 
     fn has_target(&self) -> bool {
-        let library = self.sysroot.join("lib/rustlib").join(TARGET).join("lib");
-        fs::read_dir(library).is_ok_and(|entries| {
-            entries
-                .flatten()
-                .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
-        })
+        sysroot::has_std(&self.sysroot)
     }
 
     /// The folder of `wasm-component-ld`.
