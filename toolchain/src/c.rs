@@ -3,12 +3,12 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::cache::Scratch;
-use crate::process::{ask, compile};
+use crate::process::{ask, compile, program};
 use crate::project::Project;
 use crate::pypi::{self, Package};
 use crate::{Error, Language, Say, component};
@@ -68,8 +68,7 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let compiler = find(say)?;
     let work = Scratch::for_build().map_err(|error| Error::Build(error.to_string()))?;
     let output = work.path().join("module.wasm");
-    let mut command = compiler.command();
-    command.current_dir(&project.folder);
+    let mut command = compiler.command(&project.folder);
     command.args(["-std=gnu11", "-Os", "-Wall", "-Wextra", "-I.", "-Isdk"]);
     // Zig would take `assert` out of optimised code. The SDK answers it.
     command.args(["-UNDEBUG", "-D__assert_fail=soma_assert_fail"]);
@@ -137,6 +136,8 @@ fn find(say: Say<'_>) -> Result<Compiler, Error> {
 /// A clang that finds wasi-libc, its own runtime for wasm32 and a linker.
 fn clang() -> Result<PathBuf, String> {
     let sdk = env::var_os("WASI_SDK_PATH").map(|sdk| Path::new(&sdk).join("bin/clang"));
+    // It is started in other folders than this one.
+    let sdk = sdk.and_then(|clang| path::absolute(clang).ok());
     let named = (15..=24).rev().map(|version| format!("clang-{version}"));
     let named = std::iter::once("clang".to_owned()).chain(named);
     let all = sdk.into_iter().chain(named.map(PathBuf::from));
@@ -154,27 +155,28 @@ fn probe(compiler: &Compiler) -> Result<(), String> {
     let work = Scratch::for_build().map_err(|error| error.to_string())?;
     let source = work.path().join("probe.c");
     fs::write(&source, PROBE).map_err(|error| error.to_string())?;
-    let mut command = compiler.command();
+    let mut command = compiler.command(work.path());
     command.arg(&source);
     command.arg("-o").arg(work.path().join("probe.wasm"));
     compile(&mut command, LIMIT).map(drop)
 }
 
 impl Compiler {
-    /// The compiler as a maker of reactors: modules without a `main`.
-    fn command(&self) -> Command {
+    /// The compiler, started in `folder`, as a maker of reactors: modules without
+    /// a `main`.
+    fn command(&self, folder: &Path) -> Command {
         let mut command = match self {
-            Self::Clang(program) => {
-                let mut clang = Command::new(program);
+            Self::Clang(clang) => {
+                let mut clang = program(clang, folder);
                 clang.args(["--target=wasm32-wasi", "-Wl,--stack-first"]);
                 clang
             }
-            Self::Zig(folder) => {
-                let mut zig = Command::new(folder.join(ZIG.holds));
+            Self::Zig(tool) => {
+                let mut zig = program(tool.join(ZIG.holds), folder);
                 zig.args(["cc", "-target", "wasm32-wasi"]);
                 // Beside the tool, so that they go when it goes.
-                zig.env("ZIG_GLOBAL_CACHE_DIR", folder.join("cache"));
-                zig.env("ZIG_LOCAL_CACHE_DIR", folder.join("cache"));
+                zig.env("ZIG_GLOBAL_CACHE_DIR", tool.join("cache"));
+                zig.env("ZIG_LOCAL_CACHE_DIR", tool.join("cache"));
                 zig
             }
         };

@@ -2,12 +2,12 @@
 //! answered inside the component.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::cache::Scratch;
-use crate::process::{ask, compile};
+use crate::process::{answer, compile, program};
 use crate::project::Project;
 use crate::pypi::{self, Package};
 use crate::{Error, Language, Say, component};
@@ -60,16 +60,13 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let compiler = find(say)?;
     let work = Scratch::for_build().map_err(|error| Error::Build(error.to_string()))?;
     let output = work.path().join("module.wasm");
-    let mut command = Command::new(&compiler.program);
-    command.current_dir(&project.folder);
+    let mut command = alone(&compiler.program, &project.folder);
     command.args(["build", "-buildmode=c-shared", "-trimpath"]);
     let asked = project.interfaces();
     let tags: Vec<_> = asked.iter().map(|name| format!("soma_{name}")).collect();
     command.arg(format!("-tags={}", tags.join(",")));
     command.args(["-ldflags=-s -w", "-o"]).arg(&output).arg(".");
     command.env("GOOS", "wasip1").env("GOARCH", "wasm");
-    // The version that was found, not the one that a go.mod would fetch.
-    command.env("GOTOOLCHAIN", "local").env_remove("GOFLAGS");
     if let Some(cache) = &compiler.cache {
         command.env("GOCACHE", cache);
     }
@@ -77,6 +74,13 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     compile(&mut command, LIMIT).map_err(Error::Build)?;
     let module = fs::read(&output).map_err(|error| Error::Build(error.to_string()))?;
     component::encode(project, module)
+}
+
+/// The version that is there, not the one that a go.mod would fetch and run.
+fn alone(go: &Path, folder: &Path) -> Command {
+    let mut command = program(go, folder);
+    command.env("GOTOOLCHAIN", "local").env_remove("GOFLAGS");
+    command
 }
 
 /// The Go on `PATH` where it is new enough, else one that is set up.
@@ -116,7 +120,8 @@ pub(crate) fn gofmt(say: Say<'_>) -> Result<PathBuf, Error> {
 }
 
 fn present_version() -> Result<(), String> {
-    let said = ask("go", &["env", "GOVERSION"])?;
+    let empty = Scratch::for_build().map_err(|error| error.to_string())?;
+    let said = answer(alone(Path::new("go"), empty.path()).args(["env", "GOVERSION"]))?;
     let mut numbers = said
         .trim_start_matches("go")
         .split(|c: char| !c.is_ascii_digit())
