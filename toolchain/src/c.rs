@@ -93,11 +93,20 @@ fn sources(project: &Path) -> Vec<PathBuf> {
     for folder in ["", "src", "sdk"] {
         let entries = fs::read_dir(project.join(folder));
         let names = entries.into_iter().flatten().flatten();
-        let paths = names.map(|entry| Path::new(folder).join(entry.file_name()));
+        let paths = names.map(|entry| no_option(Path::new(folder).join(entry.file_name())));
         found.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "c")));
     }
     found.sort();
     found
+}
+
+/// The path, in words that a compiler does not take for an option or for the
+/// name of a file with options.
+fn no_option(path: PathBuf) -> PathBuf {
+    match path.as_os_str().as_encoded_bytes().first() {
+        Some(b'-' | b'@') => Path::new(".").join(path),
+        _ => path,
+    }
 }
 
 /// What is there comes first, then what is set up.
@@ -183,5 +192,24 @@ impl Compiler {
         command.args(["-mexec-model=reactor", "-flto", "-s", "-Wl,--gc-sections"]);
         command.arg(format!("-Wl,-z,stack-size={STACK_BYTES}"));
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn no_file_of_a_project_is_an_option_of_the_compiler() {
+        let work = Scratch::for_build().unwrap();
+        fs::create_dir(work.path().join("src")).unwrap();
+        for name in ["neuron.c", "-B.c", "@words.c", "src/-B.c", "notes.h"] {
+            fs::write(work.path().join(name), "").unwrap();
+        }
+        let found = sources(work.path());
+        let found: Vec<_> = found.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(found, ["./-B.c", "./@words.c", "neuron.c", "src/-B.c"]);
     }
 }
