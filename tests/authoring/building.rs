@@ -460,6 +460,24 @@ fn a_program_in_a_strangers_project_is_not_taken_for_the_one_that_builds_it() {
 }
 
 #[test]
+fn go_asks_no_other_program_about_a_project_and_takes_no_settings_from_around_it() {
+    let place = new_project("around-go", "go");
+    let around = place.parent().unwrap();
+    let [bin, asked] = ["bin", "asked"].map(|name| around.join(name));
+    fs::create_dir(&bin).unwrap();
+    fs::create_dir(place.join(".git")).unwrap();
+    // Neither a workspace nor another version of Go.
+    fs::write(around.join("go.work"), "go 1.24\nuse ./elsewhere\n").unwrap();
+    program(&bin, "git", &format!("echo git >> '{}'", asked.display()));
+    // Too old: the one that is set up comes next.
+    let told = format!("echo $GOTOOLCHAIN, $(ls -A) >> '{}'", asked.display());
+    program(&bin, "go", &format!("{told}; echo go1.10"));
+    let run = end(building(&place).env("PATH", search_first(&[&bin])));
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    assert_eq!(fs::read_to_string(asked).unwrap(), "local,\n");
+}
+
+#[test]
 fn source_in_python_that_is_built_reaches_no_folder_of_the_users_own_packages() {
     let place = new_project("packages-python", "python");
     let base = place.join("../packages");

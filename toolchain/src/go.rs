@@ -62,6 +62,8 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let output = work.path().join("module.wasm");
     let mut command = alone(&compiler.program, &project.folder);
     command.args(["build", "-buildmode=c-shared", "-trimpath"]);
+    // It would ask git, which runs what a repository's settings say.
+    command.arg("-buildvcs=false");
     let asked = project.interfaces();
     let tags: Vec<_> = asked.iter().map(|name| format!("soma_{name}")).collect();
     command.arg(format!("-tags={}", tags.join(",")));
@@ -76,10 +78,12 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     component::encode(project, module)
 }
 
-/// The version that is there, not the one that a go.mod would fetch and run.
+/// A Go that does what it is told here: no go.mod makes it fetch and run another
+/// version, no go.work around the project counts, and no compiler for C is run.
 fn alone(go: &Path, folder: &Path) -> Command {
     let mut command = program(go, folder);
-    command.env("GOTOOLCHAIN", "local").env_remove("GOFLAGS");
+    command.env("GOTOOLCHAIN", "local").env("GOWORK", "off");
+    command.env("CGO_ENABLED", "0").env_remove("GOFLAGS");
     command
 }
 
