@@ -1,6 +1,11 @@
 //! `soma neuron build`.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::{
+    env,
+    ffi::OsString,
+    os::unix::fs::{PermissionsExt, symlink},
+    process,
+};
 
 use super::*;
 
@@ -280,7 +285,7 @@ fn a_project_file_without_an_end_is_not_read() {
         run.stderr.replace(env!("CARGO_TARGET_TMPDIR"), "TMP")
     };
     let pipe = folder.join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    let made = process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
     expect![[r#"
         error: TMP/authoring-endless/neuron.toml:6:9: schema.input: input.json: is not in the folder of this file, or below it
@@ -321,7 +326,7 @@ wheel.close()
 fn a_tool_is_installed_only_if_it_is_the_very_file_that_was_looked_at() {
     let folder = folder("forged-tool");
     let wheel = folder.join("componentize_py-0.25.1-py3-none-any.whl");
-    let python = std::process::Command::new("python3")
+    let python = process::Command::new("python3")
         .args(["-c", FORGERY])
         .arg(&wheel)
         .status();
@@ -348,6 +353,171 @@ fn a_tool_is_installed_only_if_it_is_the_very_file_that_was_looked_at() {
     );
 }
 
+/// Modules that Python would take from the folder that it is started in.
+const MODULES: [&str; 5] = [
+    "pip.py",
+    "componentize_py.py",
+    "ziglang.py",
+    "sitecustomize.py",
+    "usercustomize.py",
+];
+
+/// Programs that a shell would find there, where `PATH` has `.` in it.
+const PROGRAMS: [&str; 8] = [
+    "python3", "pipenv", "node", "npm", "go", "git", "clang", "rustc",
+];
+
+/// Puts a file for each into the folder, which writes its name to the file that
+/// is returned when it is run.
+fn traps(folder: &Path) -> PathBuf {
+    let sprung = folder.join("sprung");
+    let shown = sprung.display();
+    for name in MODULES {
+        // The sandbox that the source is built in has no such file.
+        let module = format!(
+            "try:\n    open('{shown}', 'a').write('{name}\\n')\nexcept OSError:\n    pass\n"
+        );
+        fs::write(folder.join(name), module).unwrap();
+    }
+    for name in PROGRAMS {
+        program(folder, name, &format!("echo {name} >> '{shown}'; exit 1"));
+    }
+    sprung
+}
+
+/// A program of the shell.
+fn program(folder: &Path, name: &str, script: &str) {
+    let place = folder.join(name);
+    fs::write(&place, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The search path with these folders in front.
+fn search_first(folders: &[&Path]) -> OsString {
+    let rest = env::var_os("PATH").unwrap();
+    let folders = folders.iter().map(|folder| folder.to_path_buf());
+    env::join_paths(folders.chain(env::split_paths(&rest))).unwrap()
+}
+
+/// `soma neuron build` in the project, as its template says.
+fn building(place: &Path) -> process::Command {
+    let mut soma = process::Command::new(env!("CARGO_BIN_EXE_soma"));
+    soma.args(["neuron", "build"]).current_dir(place);
+    soma
+}
+
+#[test]
+fn nothing_of_a_strangers_project_is_run_to_set_up_a_tool() {
+    for language in ["python", "c", "go", "javascript"] {
+        let place = new_project(&format!("trapped-{language}"), language);
+        let sprung = traps(&place);
+        let run = end(building(&place)
+            .env("PATH", search_first(&[Path::new(".")]))
+            .env("XDG_CACHE_HOME", place.join("../cache"))
+            .env("SOMA_C_TOOLCHAIN", "zig")
+            // No tool comes from anywhere.
+            .env("PIP_NO_INDEX", "1")
+            .env("PIP_FIND_LINKS", &place)
+            .env("npm_config_offline", "true")
+            .env("npm_config_cache", place.join("../npm")));
+        assert!(
+            !sprung.exists(),
+            "{language}: {:?}",
+            fs::read_to_string(sprung)
+        );
+        // Where Go is installed already, none has to be set up.
+        assert!([0, 5].contains(&run.exit), "{language}: {}", run.stderr);
+        let tools = place.join("../cache/soma/toolchains");
+        assert!(language == "go" || left(&tools).is_empty(), "{language}");
+    }
+}
+
+#[test]
+fn nothing_of_a_strangers_project_is_run_beside_what_builds_it() {
+    for language in ["python", "c", "go", "javascript"] {
+        let place = new_project(&format!("untouched-{language}"), language);
+        let sprung = traps(&place);
+        let run = end(building(&place).env("PATH", search_first(&[Path::new(".")])));
+        assert!(
+            !sprung.exists(),
+            "{language}: {:?}",
+            fs::read_to_string(sprung)
+        );
+        assert_eq!(run.exit, 0, "{language}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_program_in_a_strangers_project_is_not_taken_for_the_one_that_builds_it() {
+    let place = new_project("namesake-go", "go");
+    let sprung = traps(&place);
+    let bin = place.join("../bin");
+    fs::create_dir(&bin).unwrap();
+    program(&bin, "go", "echo go1.30 and no component");
+    let run = end(building(&place).env("PATH", search_first(&[Path::new("."), &bin])));
+    assert!(!sprung.exists(), "{:?}", fs::read_to_string(sprung));
+    assert_eq!(run.exit, 1, "{}", run.stderr);
+}
+
+#[test]
+fn go_asks_no_other_program_about_a_project_and_takes_no_settings_from_around_it() {
+    let place = new_project("around-go", "go");
+    let around = place.parent().unwrap();
+    let [bin, asked] = ["bin", "asked"].map(|name| around.join(name));
+    fs::create_dir(&bin).unwrap();
+    fs::create_dir(place.join(".git")).unwrap();
+    // Neither a workspace nor another version of Go.
+    fs::write(around.join("go.work"), "go 1.24\nuse ./elsewhere\n").unwrap();
+    program(&bin, "git", &format!("echo git >> '{}'", asked.display()));
+    // Too old: the one that is set up comes next.
+    let told = format!("echo $GOTOOLCHAIN, $(ls -A) >> '{}'", asked.display());
+    program(&bin, "go", &format!("{told}; echo go1.10"));
+    let run = end(building(&place).env("PATH", search_first(&[&bin])));
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    assert_eq!(fs::read_to_string(asked).unwrap(), "local,\n");
+}
+
+#[test]
+fn source_in_python_that_is_built_reaches_no_folder_of_the_users_own_packages() {
+    let place = new_project("packages-python", "python");
+    let base = place.join("../packages");
+    let asked = process::Command::new("python3")
+        .args(["-c", "import site; print(site.getusersitepackages())"])
+        .env("PYTHONUSERBASE", &base)
+        .output();
+    let packages = String::from_utf8(asked.unwrap().stdout).unwrap();
+    let packages = Path::new(packages.trim());
+    fs::create_dir_all(packages).unwrap();
+    fs::write(packages.join("mine.py"), "").unwrap();
+    let sdk = place.join("sdk/soma_neuron.py");
+    let text = fs::read_to_string(&sdk).unwrap();
+    // The build gives each folder that it may read a number.
+    let theirs = "\
+        import os\n\
+        for number in range(9):\n\
+        \x20   if os.path.exists(f'/{number}/mine.py'):\n\
+        \x20       open(f'/{number}/theirs.py', 'w').close()\n";
+    fs::write(&sdk, format!("{theirs}{text}")).unwrap();
+    let run = end(building(&place).env("PYTHONUSERBASE", &base));
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    assert_eq!(left(packages), ["mine.py"]);
+}
+
+#[test]
+fn a_link_in_a_strangers_project_carries_nothing_into_its_component() {
+    for (language, name) in [("python", "secret.py"), ("javascript", "secret.js")] {
+        let place = new_project(&format!("secret-{language}"), language);
+        fs::write(place.join("../secret"), "secret").unwrap();
+        fs::create_dir(place.join("lib")).unwrap();
+        symlink("../../secret", place.join("lib").join(name)).unwrap();
+        let run = built(&place);
+        assert_eq!(run.exit, 3, "{}", run.stderr);
+        let link = place.join("lib").join(name);
+        let words = "is a link out of the project, which is not followed";
+        assert_eq!(run.stderr, format!("error: {} {words}\n", link.display()));
+    }
+}
+
 /// A new project; its toolchain lies in the user's own cache.
 fn new_project(name: &str, language: &str) -> PathBuf {
     let place = folder(name).join("notes");
@@ -357,8 +527,7 @@ fn new_project(name: &str, language: &str) -> PathBuf {
 }
 
 fn built(place: &Path) -> Run {
-    let mut soma = std::process::Command::new(env!("CARGO_BIN_EXE_soma"));
-    end(soma.args(["neuron", "build", "."]).current_dir(place))
+    end(&mut building(place))
 }
 
 fn rewrite(file: &Path, from: &str, to: &str) {

@@ -3,12 +3,12 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::cache::Scratch;
-use crate::process::{ask, compile};
+use crate::process::{ask, compile, program};
 use crate::project::Project;
 use crate::pypi::{self, Package};
 use crate::{Error, Language, Say, component};
@@ -24,6 +24,7 @@ const ZIG: Package = Package {
         "4e0b4b9c02b8d0d220e9948010f860b62ff11d96abb39762eca5fa2ef3f7bc97",
         "09953b6af7f64168b915180a42774f520f92d86ef6331b28e33915c7e1f0bb23",
     ],
+    holds: "ziglang/zig",
     about: "the zig compiler, which compiles C too\n\
             (100 MB to download, 410 MB on disk; its first build takes half a minute)",
 };
@@ -67,8 +68,7 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let compiler = find(say)?;
     let work = Scratch::for_build().map_err(|error| Error::Build(error.to_string()))?;
     let output = work.path().join("module.wasm");
-    let mut command = compiler.command();
-    command.current_dir(&project.folder);
+    let mut command = compiler.command(&project.folder);
     command.args(["-std=gnu11", "-Os", "-Wall", "-Wextra", "-I.", "-Isdk"]);
     // Zig would take `assert` out of optimised code. The SDK answers it.
     command.args(["-UNDEBUG", "-D__assert_fail=soma_assert_fail"]);
@@ -93,11 +93,20 @@ fn sources(project: &Path) -> Vec<PathBuf> {
     for folder in ["", "src", "sdk"] {
         let entries = fs::read_dir(project.join(folder));
         let names = entries.into_iter().flatten().flatten();
-        let paths = names.map(|entry| Path::new(folder).join(entry.file_name()));
+        let paths = names.map(|entry| no_option(Path::new(folder).join(entry.file_name())));
         found.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "c")));
     }
     found.sort();
     found
+}
+
+/// The path, in words that a compiler does not take for an option or for the
+/// name of a file with options.
+fn no_option(path: PathBuf) -> PathBuf {
+    match path.as_os_str().as_encoded_bytes().first() {
+        Some(b'-' | b'@') => Path::new(".").join(path),
+        _ => path,
+    }
 }
 
 /// What is there comes first, then what is set up.
@@ -136,6 +145,8 @@ fn find(say: Say<'_>) -> Result<Compiler, Error> {
 /// A clang that finds wasi-libc, its own runtime for wasm32 and a linker.
 fn clang() -> Result<PathBuf, String> {
     let sdk = env::var_os("WASI_SDK_PATH").map(|sdk| Path::new(&sdk).join("bin/clang"));
+    // It is started in other folders than this one.
+    let sdk = sdk.and_then(|clang| path::absolute(clang).ok());
     let named = (15..=24).rev().map(|version| format!("clang-{version}"));
     let named = std::iter::once("clang".to_owned()).chain(named);
     let all = sdk.into_iter().chain(named.map(PathBuf::from));
@@ -153,32 +164,52 @@ fn probe(compiler: &Compiler) -> Result<(), String> {
     let work = Scratch::for_build().map_err(|error| error.to_string())?;
     let source = work.path().join("probe.c");
     fs::write(&source, PROBE).map_err(|error| error.to_string())?;
-    let mut command = compiler.command();
+    let mut command = compiler.command(work.path());
     command.arg(&source);
     command.arg("-o").arg(work.path().join("probe.wasm"));
     compile(&mut command, LIMIT).map(drop)
 }
 
 impl Compiler {
-    /// The compiler as a maker of reactors: modules without a `main`.
-    fn command(&self) -> Command {
+    /// The compiler, started in `folder`, as a maker of reactors: modules without
+    /// a `main`.
+    fn command(&self, folder: &Path) -> Command {
         let mut command = match self {
-            Self::Clang(program) => {
-                let mut clang = Command::new(program);
+            Self::Clang(clang) => {
+                let mut clang = program(clang, folder);
                 clang.args(["--target=wasm32-wasi", "-Wl,--stack-first"]);
                 clang
             }
-            Self::Zig(folder) => {
-                let mut zig = Command::new(folder.join("ziglang/zig"));
+            Self::Zig(tool) => {
+                let mut zig = program(tool.join(ZIG.holds), folder);
                 zig.args(["cc", "-target", "wasm32-wasi"]);
                 // Beside the tool, so that they go when it goes.
-                zig.env("ZIG_GLOBAL_CACHE_DIR", folder.join("cache"));
-                zig.env("ZIG_LOCAL_CACHE_DIR", folder.join("cache"));
+                zig.env("ZIG_GLOBAL_CACHE_DIR", tool.join("cache"));
+                zig.env("ZIG_LOCAL_CACHE_DIR", tool.join("cache"));
                 zig
             }
         };
         command.args(["-mexec-model=reactor", "-flto", "-s", "-Wl,--gc-sections"]);
         command.arg(format!("-Wl,-z,stack-size={STACK_BYTES}"));
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn no_file_of_a_project_is_an_option_of_the_compiler() {
+        let work = Scratch::for_build().unwrap();
+        fs::create_dir(work.path().join("src")).unwrap();
+        for name in ["neuron.c", "-B.c", "@words.c", "src/-B.c", "notes.h"] {
+            fs::write(work.path().join(name), "").unwrap();
+        }
+        let found = sources(work.path());
+        let found: Vec<_> = found.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(found, ["./-B.c", "./@words.c", "neuron.c", "src/-B.c"]);
     }
 }

@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::process::geteuid;
+
 /// Prefix of a folder that is being made.
 const UNFINISHED: &str = ".building-";
 
@@ -29,60 +31,103 @@ pub fn folder() -> Result<PathBuf, String> {
     set("XDG_CACHE_HOME")
         .filter(|path| path.is_absolute())
         .or_else(|| set("HOME").map(|home| home.join(".cache")))
+        // Tools are started in other folders than this one.
+        .filter(|path| path.is_absolute())
         .map(|cache| cache.join("soma/toolchains"))
         .ok_or_else(|| "neither XDG_CACHE_HOME nor HOME says where to keep files".to_owned())
 }
 
 /// The tool's folder, if it was installed before.
-pub(crate) fn installed(name: &str) -> Option<PathBuf> {
-    let place = folder().ok()?.join(name);
-    place.is_dir().then_some(place)
-}
-
-/// The tool's folder, which `make` fills where the tool is missing.
 ///
 /// # Errors
 ///
-/// What `make` says, or the file system.
-pub fn install_once(
-    name: &str,
-    make: impl FnOnce(&Path) -> Result<(), String>,
-) -> Result<PathBuf, String> {
-    installed(name).map_or_else(|| install(name, make), Ok)
+/// When others may have put it there, or may change it: what lies in it is run.
+pub(crate) fn installed(name: &str) -> Result<Option<PathBuf>, String> {
+    installed_in(&folder()?, name)
 }
 
-/// Lets `make` fill an empty folder, which then becomes the tool's own. What an
-/// interrupted set-up left behind is removed.
-pub(crate) fn install(
+fn installed_in(folder: &Path, name: &str) -> Result<Option<PathBuf>, String> {
+    let place = folder.join(name);
+    if !place.is_dir() {
+        return Ok(None);
+    }
+    for own in [folder, &place] {
+        check_own(own).map_err(|error| told(own, error))?;
+    }
+    Ok(Some(place))
+}
+
+/// The tool's folder, which `make` fills where the tool is missing; `holds` is
+/// in it then.
+///
+/// # Errors
+///
+/// What `make` says, or the file system; and as [`folder`], or when others may
+/// write to it.
+pub fn install_once(
     name: &str,
+    holds: &str,
     make: impl FnOnce(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, String> {
-    install_in(&folder()?, name, make)
+    installed(name)?.map_or_else(|| install(name, holds, make), Ok)
+}
+
+/// Lets `make` fill an empty folder, which then becomes the tool's own, unless
+/// it lacks what it `holds`. What an interrupted set-up left behind is removed.
+pub(crate) fn install(
+    name: &str,
+    holds: &str,
+    make: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    install_in(&folder()?, name, holds, make)
 }
 
 fn install_in(
     folder: &Path,
     name: &str,
+    holds: &str,
     make: impl FnOnce(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, String> {
-    let told = |what: &Path, error: io::Error| format!("{}: {error}", what.display());
     make_private(folder).map_err(|error| told(folder, error))?;
     sweep(folder);
     let place = folder.join(name);
     let prefix = format!("{UNFINISHED}{name}-");
     let work = Scratch::new(folder, &prefix).map_err(|error| told(folder, error))?;
     make(work.path())?;
+    // A program that ended well may have done something else.
+    if !work.path().join(holds).exists() {
+        return Err(format!("{name}: its set-up ended well and left no {holds}"));
+    }
     match fs::rename(work.path(), &place) {
         Ok(()) => Ok(place),
-        // Another run finished first; its tool is as good.
-        Err(_) if place.is_dir() => Ok(place),
-        Err(error) => Err(told(&place, error)),
+        // Another run may have finished first; its tool is as good.
+        Err(error) => installed_in(folder, name)?.ok_or_else(|| told(&place, error)),
     }
 }
 
-/// Makes a folder with those above it, for this user alone.
+fn told(what: &Path, error: io::Error) -> String {
+    format!("{}: {error}", what.display())
+}
+
+/// Makes a folder with those above it for this user alone, or takes the one
+/// that is there.
 fn make_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    check_own(folder)
+}
+
+/// Refuses a folder that belongs to somebody else, or that others may write to.
+fn check_own(folder: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(folder)?;
+    if metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "others may write to it: it must belong to this user with mode 0700",
+    ))
 }
 
 /// Removes unfinished folders that nobody works in any more.
@@ -185,6 +230,7 @@ impl Drop for Scratch {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use std::os::unix::fs::PermissionsExt;
     use std::thread;
 
     use super::*;
@@ -199,13 +245,13 @@ mod tests {
     fn a_tool_is_there_as_a_whole_or_not_at_all() {
         let work = Scratch::for_build().unwrap();
         let folder = work.path().join("toolchains");
-        let cut_short = install_in(&folder, "tool-1", |place| {
+        let cut_short = install_in(&folder, "tool-1", "whole", |place| {
             fs::write(place.join("half"), "").unwrap();
             Err("the line broke".to_owned())
         });
         assert_eq!(cut_short.unwrap_err(), "the line broke");
         assert!(names(&folder).is_empty());
-        let place = install_in(&folder, "tool-1", |place| {
+        let place = install_in(&folder, "tool-1", "whole", |place| {
             // Nothing is seen under the tool's name before it is whole.
             assert!(!folder.join("tool-1").exists());
             fs::write(place.join("whole"), "").unwrap();
@@ -214,6 +260,46 @@ mod tests {
         assert_eq!(place.unwrap(), folder.join("tool-1"));
         assert_eq!(names(&folder), ["tool-1"]);
         assert_eq!(names(&folder.join("tool-1")), ["whole"]);
+    }
+
+    #[test]
+    fn a_set_up_that_ends_well_without_the_tool_installs_nothing() {
+        let work = Scratch::for_build().unwrap();
+        let folder = work.path().join("toolchains");
+        let other = |place: &Path| fs::create_dir_all(place.join("bin")).map_err(|e| e.to_string());
+        assert_eq!(
+            install_in(&folder, "tool-1", "bin/tool", other).unwrap_err(),
+            "tool-1: its set-up ended well and left no bin/tool"
+        );
+        assert!(names(&folder).is_empty());
+    }
+
+    #[test]
+    fn a_tool_that_others_may_change_is_refused() {
+        let work = Scratch::for_build().unwrap();
+        let folder = work.path().join("toolchains");
+        let tool = folder.join("tool-1");
+        fs::create_dir_all(&tool).unwrap();
+        let open = |folder: &Path, mode| {
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let make = |place: &Path| fs::write(place.join("tool"), "").map_err(|e| e.to_string());
+        let words = "others may write to it: it must belong to this user with mode 0700";
+        for (whose, mode) in [(&folder, 0o777), (&folder, 0o770), (&tool, 0o702)] {
+            open(&folder, 0o700);
+            open(&tool, 0o755);
+            assert_eq!(installed_in(&folder, "tool-1").unwrap(), Some(tool.clone()));
+            open(whose, mode);
+            let refused = format!("{}: {words}", whose.display());
+            assert_eq!(installed_in(&folder, "tool-1").unwrap_err(), refused);
+            // Nor is it taken for what another run has finished.
+            fs::write(tool.join("theirs"), "").unwrap();
+            let made = install_in(&folder, "tool-1", "tool", make);
+            assert_eq!(made.unwrap_err(), refused);
+            // No other is put into a folder of others.
+            let beside = install_in(&folder, "tool-2", "tool", make);
+            assert_eq!(beside.is_err(), whose == &folder);
+        }
     }
 
     #[test]

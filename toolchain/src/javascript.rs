@@ -3,11 +3,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::cache::{self, Scratch};
-use crate::process::{Ended, ask, captured, compile};
+use crate::process::{Ended, ask, captured, compile, program};
 use crate::project::Project;
 use crate::{Error, Language, Say, world};
 
@@ -48,14 +47,16 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     project.require(MODULE, Language::JavaScript)?;
     let tool = tool(say).map_err(give_up)?;
     let work = Scratch::for_build().map_err(|error| Error::Build(error.to_string()))?;
-    let [wit, app, output] = ["wit", "app", "component.wasm"].map(|name| work.path().join(name));
+    let [wit, app, output, empty] =
+        ["wit", "app", "component.wasm", "empty"].map(|name| work.path().join(name));
     world::write(project, &wit)?;
     project.copy_source(&app)?;
     for (name, text) in [("soma-build.js", &*facts(project)), (ENTRY, START)] {
         fs::write(app.join(name), text).map_err(|error| Error::Build(error.to_string()))?;
     }
+    fs::create_dir(&empty).map_err(|error| Error::Build(error.to_string()))?;
 
-    let mut command = Command::new("node");
+    let mut command = program("node", &empty);
     command.arg(tool.join(SCRIPT)).arg("--wit").arg(wit);
     command.args(["--world", world::NAME, "--sync", "--opt-size"]);
     command.arg("--js").arg(app.join(ENTRY));
@@ -79,7 +80,7 @@ fn facts(project: &Project) -> String {
 
 fn tool(say: Say<'_>) -> Result<PathBuf, String> {
     node()?;
-    if let Some(folder) = cache::installed(KEY) {
+    if let Some(folder) = cache::installed(KEY)? {
         return Ok(folder);
     }
     ask("npm", &["--version"]).map_err(|reason| format!("no npm: {reason}"))?;
@@ -88,15 +89,15 @@ fn tool(say: Say<'_>) -> Result<PathBuf, String> {
          (2 packages, 38 MB on disk; some seconds)"
     ));
     let start = Instant::now();
-    let folder = cache::install(KEY, |work| {
+    let folder = cache::install(KEY, SCRIPT, |work| {
         fs::write(work.join("package.json"), PACKAGE)
             .and_then(|()| fs::write(work.join("package-lock.json"), LOCK))
             .map_err(|error| error.to_string())?;
-        let mut install = Command::new("npm");
+        let mut install = program("npm", work);
         // What the lock file says and nothing else; no program of theirs is run.
         install.arg("ci").arg("--prefix").arg(work);
         install.args(["--no-audit", "--no-fund", "--ignore-scripts"]);
-        match captured(install.current_dir(work), INSTALL_LIMIT) {
+        match captured(&mut install, INSTALL_LIMIT) {
             Ended::Well(_) => Ok(()),
             Ended::Badly(reason) => Err(reason),
         }

@@ -56,7 +56,7 @@ pub type Say<'a> = &'a dyn Fn(&str);
 /// [`Error::Usage`] that a variable of the environment makes no sense.
 pub fn ensure(language: Language, say: Say<'_>) -> Result<(), Error> {
     match language {
-        Language::Rust => rust::ensure(apt::Apt::Use, say).map(drop),
+        Language::Rust => rust::ensure(Path::new("."), apt::Apt::Use, say).map(drop),
         Language::Python => python::ensure(say),
         Language::JavaScript => javascript::ensure(say),
         Language::C => c::ensure(say),

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cache::Scratch;
+
 /// Enough for a question that a program answers without work.
 const QUERY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -47,6 +49,28 @@ pub fn cargo(directory: &Path) -> Command {
     command
 }
 
+/// A helper program that is started in `folder`. Many take settings and even
+/// code from the folder that they are started in: a stranger's project is given
+/// only to those that have to be there.
+pub(crate) fn program(name: impl AsRef<OsStr>, folder: &Path) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(folder);
+    // An empty `PATH` would mean that folder, an absent one the system's own.
+    let search = std::env::var_os("PATH").and_then(|path| absolute(&path));
+    match search {
+        Some(path) => command.env("PATH", path),
+        None => command.env_remove("PATH"),
+    };
+    command
+}
+
+/// A search path without the places that depend on the folder one is in.
+fn absolute(path: &OsStr) -> Option<OsString> {
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    let path = std::env::join_paths(folders).ok()?;
+    (!path.is_empty()).then_some(path)
+}
+
 /// What a captured program did.
 pub enum Ended {
     /// Status 0; its standard output and error, interleaved.
@@ -73,9 +97,16 @@ pub(crate) fn compile(command: &mut Command, limit: Duration) -> Result<String, 
     }
 }
 
-/// What a program that answers at once says to these arguments.
-pub(crate) fn ask(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
-    match captured(Command::new(program).args(arguments), QUERY_LIMIT) {
+/// What a program that answers at once says to these arguments, in an empty
+/// folder.
+pub(crate) fn ask(name: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
+    let empty = Scratch::for_build().map_err(|error| error.to_string())?;
+    answer(program(name, empty.path()).args(arguments))
+}
+
+/// What a program says that answers at once.
+pub(crate) fn answer(command: &mut Command) -> Result<String, String> {
+    match captured(command, QUERY_LIMIT) {
         Ended::Well(text) => Ok(text.trim().to_owned()),
         Ended::Badly(reason) => Err(reason),
     }
@@ -262,6 +293,22 @@ mod tests {
             ),
             Ended::Well(text) => panic!("it ended well: {text}"),
         }
+    }
+
+    #[test]
+    fn a_helper_is_not_looked_for_in_the_folder_that_it_is_started_in() {
+        let kept = |path: &str| absolute(OsStr::new(path));
+        assert_eq!(kept(".:/usr/bin::bin:/bin"), Some("/usr/bin:/bin".into()));
+        assert_eq!(kept(":.:bin"), None);
+        assert_eq!(kept(""), None);
+    }
+
+    #[test]
+    fn a_question_is_asked_in_an_empty_folder() {
+        let said = ask("sh", &["-c", "pwd; ls -A"]).unwrap_or_default();
+        let here = std::env::current_dir().unwrap_or_default();
+        assert!(said.starts_with('/') && !said.contains('\n'), "{said}");
+        assert_ne!(Path::new(&said), here);
     }
 
     #[test]

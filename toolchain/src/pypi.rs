@@ -3,14 +3,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::Say;
 use crate::cache::{self, Scratch};
-use crate::process::{Ended, ask, captured};
+use crate::process::{Ended, ask, captured, program};
 
 const INSTALL_LIMIT: Duration = Duration::from_secs(1800);
+
+/// Python's own modules and those of its installation, and no others: not those
+/// of the current folder, of `PYTHONPATH` or of the user's own folder.
+pub(crate) const ISOLATED: &str = "-I";
 
 /// A pinned package.
 pub(crate) struct Package {
@@ -19,19 +22,16 @@ pub(crate) struct Package {
     /// The sha256 of each file of that version that may be installed. Whatever
     /// the index or a mirror of it gives instead is refused.
     pub(crate) files: &'static [&'static str],
+    /// A file that it cannot do without.
+    pub(crate) holds: &'static str,
     /// What it is and what it costs, for whoever waits for it.
     pub(crate) about: &'static str,
 }
 
 impl Package {
-    /// The folder that it is installed in, if it is.
-    pub(crate) fn installed(&self) -> Option<PathBuf> {
-        cache::installed(&self.folder_name())
-    }
-
     /// Installs it where it is missing.
     pub(crate) fn ensure(&self, say: Say<'_>) -> Result<PathBuf, String> {
-        if let Some(folder) = self.installed() {
+        if let Some(folder) = cache::installed(&self.folder_name())? {
             return Ok(folder);
         }
         let pip = pip()?;
@@ -43,9 +43,9 @@ impl Package {
         let aside = Scratch::for_build().map_err(|error| error.to_string())?;
         let wanted = aside.path().join("requirements.txt");
         fs::write(&wanted, self.requirement()).map_err(|error| error.to_string())?;
-        let folder = cache::install(&self.folder_name(), |work| {
-            let mut install = Command::new(&pip);
-            install.args(["-m", "pip", "install", "--no-input", "--no-deps"]);
+        let folder = cache::install(&self.folder_name(), self.holds, |work| {
+            let mut install = program(&pip, aside.path());
+            install.args([ISOLATED, "-m", "pip", "install", "--no-input", "--no-deps"]);
             install.args(["--only-binary", ":all:", "--no-warn-script-location"]);
             install.arg("--target").arg(work);
             install
@@ -91,7 +91,7 @@ impl Package {
 /// A Python that has pip.
 fn pip() -> Result<PathBuf, String> {
     let python = python()?;
-    ask(&python, &["-m", "pip", "--version"])
+    ask(&python, &[ISOLATED, "-m", "pip", "--version"])
         .map_err(|reason| format!("Python has no pip: {reason}"))?;
     Ok(python)
 }

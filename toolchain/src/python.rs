@@ -3,13 +3,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use crate::cache::Scratch;
-use crate::process::compile;
+use crate::process::{compile, program};
 use crate::project::Project;
-use crate::pypi::{self, Package};
+use crate::pypi::{self, ISOLATED, Package};
 use crate::{Error, Language, Say, world};
 
 const TOOL: Package = Package {
@@ -23,6 +22,7 @@ const TOOL: Package = Package {
         "65fbc4a94df1de8acf7da50a1f5ed1711230188844e53e6332d99029be4e0afa",
         "a556991534cc496207a9d2ca733c4b0f17ed38ef56a8d6b5f1847fdf1225dd1b",
     ],
+    holds: "componentize_py/__init__.py",
     about: "a Python 3.14 for WebAssembly and what joins it with yours\n\
             (17 MB to download, 47 MB on disk; some seconds)",
 };
@@ -48,8 +48,19 @@ soma_system.keep_source(neuron)
 
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Starts the tool without the script that pip wrote for another folder.
-const START: &str = "import sys; from componentize_py import script; sys.exit(script())";
+/// Calls the tool as a library. Its command would ask other programs for the
+/// folders of the user's own packages, and let the source that is built read
+/// and write them.
+const START: &str = "\
+import sys
+tool, wit, world, main, output, stub, *folders = sys.argv[1:]
+sys.path.insert(0, tool)
+from componentize_py import componentize
+componentize(
+    [wit], [world], [], False, None, folders, [], main, output,
+    stub == 'stub', [], [], False, None,
+)
+";
 
 pub(crate) fn ensure(say: Say<'_>) -> Result<(), Error> {
     let tool = TOOL.ensure(say).map_err(give_up)?;
@@ -62,29 +73,21 @@ pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     let tool = TOOL.ensure(say).map_err(give_up)?;
     let python = pypi::python().map_err(give_up)?;
     let work = Scratch::for_build().map_err(|error| Error::Build(error.to_string()))?;
-    let [wit, app, output] = ["wit", "app", "component.wasm"].map(|name| work.path().join(name));
+    let [wit, app, output, empty] =
+        ["wit", "app", "component.wasm", "empty"].map(|name| work.path().join(name));
     world::write(project, &wit)?;
     project.copy_source(&app)?;
     fs::write(app.join("soma_build.py"), facts(project))
         .and_then(|()| fs::write(app.join(MAIN).with_extension("py"), MAIN_TEXT))
+        .and_then(|()| fs::create_dir(&empty))
         .map_err(|error| Error::Build(error.to_string()))?;
 
-    let mut command = Command::new(python);
-    command
-        .args(["-c", START, "--quiet", "--wit-path"])
-        .arg(wit);
-    command.args(["--world", world::NAME, "componentize", MAIN]);
-    command.arg("--output").arg(&output);
-    for folder in ["", "sdk", "packages"] {
-        let folder = app.join(folder);
-        if folder.is_dir() {
-            command.arg("--python-path").arg(folder);
-        }
-    }
-    if !project.wasi() {
-        command.arg("--stub-wasi");
-    }
-    command.env("PYTHONPATH", tool).env_remove("VIRTUAL_ENV");
+    let mut command = program(python, &empty);
+    command.args([ISOLATED, "-c", START]).arg(tool).arg(wit);
+    command.args([world::NAME, MAIN]).arg(&output);
+    command.arg(if project.wasi() { "wasi" } else { "stub" });
+    let folders = ["", "sdk", "packages"].map(|name| app.join(name));
+    command.args(folders.iter().filter(|folder| folder.is_dir()));
     say("building with componentize-py (about ten seconds)");
     compile(&mut command, LIMIT).map_err(|reason| Error::Build(told(&reason, &app)))?;
     fs::read(&output).map_err(|error| Error::Build(error.to_string()))

@@ -15,17 +15,10 @@ pub(crate) const NAME: &str = "component";
 
 /// Copies the project's contract to `folder` and adds the world.
 pub(crate) fn write(project: &Project, folder: &Path) -> Result<(), Error> {
-    let wit = project.wit()?;
-    let told = |error: std::io::Error| Error::Project(format!("{}: {error}", wit.display()));
-    fs::create_dir_all(folder).map_err(told)?;
-    for entry in fs::read_dir(&wit).map_err(told)? {
-        let path = entry.map_err(told)?.path();
-        if let (true, Some(name)) = (path.is_file(), path.file_name()) {
-            fs::copy(&path, folder.join(name)).map_err(told)?;
-        }
-    }
+    project.copy_wit(folder)?;
     let text = world(&project.interfaces());
-    fs::write(folder.join("made-for-this-component.wit"), text).map_err(told)
+    fs::write(folder.join("made-for-this-component.wit"), text)
+        .map_err(|error| Error::Build(error.to_string()))
 }
 
 fn world(interfaces: &[&str]) -> String {

@@ -4,7 +4,6 @@
 //! to build than all else that a neuron is built with. A test of
 //! `soma-toolchain` fails when `wit/` has changed since they were generated.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +18,8 @@ use crate::say::say;
 
 const GENERATOR: &str = "wit-bindgen-cli";
 const VERSION: &str = "0.61.1";
+/// In the folder that cargo installs it in.
+const PROGRAM: &str = "bin/wit-bindgen";
 const INSTALL_LIMIT: Duration = Duration::from_secs(3600);
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -46,18 +47,18 @@ pub(crate) fn generate(root: &Path) -> Result<(), Failure> {
 
 /// The pinned generator, installed where it is missing.
 fn generator() -> anyhow::Result<PathBuf> {
-    let folder = cache::install_once(&format!("{GENERATOR}-{VERSION}"), |folder| {
+    let folder = cache::install_once(&format!("{GENERATOR}-{VERSION}"), PROGRAM, |folder| {
         say(&format!(
             "installing {GENERATOR} {VERSION} with cargo into a folder of its own (some minutes)"
         ));
-        let mut cargo = process::cargo(&env::temp_dir());
+        let mut cargo = process::cargo(folder);
         cargo.args(["install", GENERATOR, "--version", VERSION, "--locked"]);
         cargo.args(["--no-default-features", "--features", "c,go,rust"]);
         cargo.arg("--root").arg(folder);
         told(captured(&mut cargo, INSTALL_LIMIT))
     });
     let folder = folder.map_err(|reason| anyhow!("{GENERATOR}: {reason}"))?;
-    Ok(folder.join("bin/wit-bindgen"))
+    Ok(folder.join(PROGRAM))
 }
 
 fn run(

@@ -68,12 +68,13 @@ pub(crate) fn build(root: &Path, wanted: Wanted) -> Result<(), Failure> {
 /// The members of `plugins/`. Cargo says itself what it built: no list of them
 /// is kept anywhere.
 fn rust(root: &Path) -> Result<Vec<Component>, Failure> {
-    let toolchain = ensure(Apt::Use, &say)?;
+    let plugins = root.join("plugins");
+    let toolchain = ensure(&plugins, Apt::Use, &say)?;
     let target = root.join("target/guests");
     if !target.join(&toolchain.name).is_dir() {
         say("building the neurons (about two minutes the first time, then seconds)");
     }
-    let mut cargo = toolchain.cargo_build(&root.join("plugins"), &target);
+    let mut cargo = toolchain.cargo_build(&plugins, &target);
     cargo.args(["--workspace", "--lib", "--examples", "--locked"]);
     let built = artifacts(&mut cargo).map_err(|error| anyhow!("building the neurons: {error}"))?;
     Ok(built.into_iter().map(Component::from).collect())

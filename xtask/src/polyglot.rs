@@ -2,6 +2,7 @@
 //! projects that `soma-toolchain` builds, each again only when something that
 //! it is built from has changed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ pub(crate) fn build(root: &Path) -> Result<Vec<Component>, Failure> {
             let folder = if name == TEMPLATE {
                 from_template(root, language).context("writing a template's files")?
             } else {
-                root.join("plugins").join(language.name()).join(name)
+                from_plugin(root, language, name).context("writing a plugin's files")?
             };
             let name = format!("{language}_{name}");
             let project = Project {
@@ -75,31 +76,44 @@ pub(crate) fn build(root: &Path) -> Result<Vec<Component>, Failure> {
 /// A project as a person gets it, in a folder that keeps what was built.
 fn from_template(root: &Path, language: Language) -> io::Result<PathBuf> {
     let folder = root.join("target/guests/new").join(language.name());
-    let files = template(language, TEMPLATE);
-    remove_others(
-        &folder,
-        &files.iter().map(|file| &*file.path).collect::<Vec<_>>(),
-    )?;
-    for file in &files {
-        let place = folder.join(&file.path);
-        // What is as it was keeps its time, by which compilers go.
-        if fs::read(&place).is_ok_and(|present| present == file.contents.as_bytes()) {
-            continue;
-        }
-        cache::replace(&place, file.contents.as_bytes())?;
-    }
+    let files = template(language, TEMPLATE).into_iter();
+    let files = files.map(|file| (PathBuf::from(file.path), file.contents.into_bytes()));
+    write(&folder, &files.collect())?;
     Ok(folder)
 }
 
-/// Removes what an earlier template had and this one has not.
-fn remove_others(folder: &Path, files: &[&str]) -> io::Result<()> {
-    if !folder.is_dir() {
-        return Ok(());
+/// A plugin as a project of its own: here it links to what all share, and no
+/// link out of a project is followed when it is built.
+fn from_plugin(root: &Path, language: Language, name: &str) -> io::Result<PathBuf> {
+    let plugin = root.join("plugins").join(language.name()).join(name);
+    let mut files = BTreeMap::new();
+    for path in sources(&plugin)? {
+        let name = path.strip_prefix(&plugin).unwrap_or(&path);
+        files.insert(name.to_path_buf(), fs::read(&path)?);
     }
-    for path in sources(folder)? {
+    let folder = root.join("target/guests/plugins").join(language.name());
+    let folder = folder.join(name);
+    write(&folder, &files)?;
+    Ok(folder)
+}
+
+/// Makes these the files of a folder. What is as it was keeps its time, by which
+/// compilers go.
+fn write(folder: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) -> io::Result<()> {
+    let present = match folder.is_dir() {
+        true => sources(folder)?,
+        false => Vec::new(),
+    };
+    for path in present {
         let name = path.strip_prefix(folder).unwrap_or(&path);
-        if !files.iter().any(|file| Path::new(file) == name) {
+        if !files.contains_key(name) {
             fs::remove_file(path)?;
+        }
+    }
+    for (name, contents) in files {
+        let place = folder.join(name);
+        if !fs::read(&place).is_ok_and(|present| present == *contents) {
+            cache::replace(&place, contents)?;
         }
     }
     Ok(())
@@ -155,7 +169,7 @@ impl Project {
 }
 
 /// All files below a folder but those that tools leave there, in a fixed order.
-/// Links are followed: the SDKs are linked to.
+/// Links are followed: plugins link to the SDKs.
 fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -182,6 +196,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use std::env;
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -189,6 +204,24 @@ mod tests {
     fn components_of_other_languages_are_known_by_their_names() {
         assert!(is_one("python_ingester") && is_one("go_puppet") && is_one("rust_notes"));
         assert!(!is_one("ingester") && !is_one("rust_ingester") && !is_one("wasi_probe"));
+    }
+
+    #[test]
+    fn a_plugin_is_built_as_a_project_without_links() {
+        let root = env::temp_dir().join(format!("xtask-plugin-{}", std::process::id()));
+        let plugin = root.join("plugins/c/puppet");
+        fs::create_dir_all(&plugin).unwrap();
+        fs::create_dir(root.join("plugins/c/sdk")).unwrap();
+        fs::write(root.join("plugins/c/sdk/sdk.h"), "1").unwrap();
+        fs::write(plugin.join("old.c"), "1").unwrap();
+        symlink("../sdk", plugin.join("sdk")).unwrap();
+        from_plugin(&root, Language::C, "puppet").unwrap();
+        fs::rename(plugin.join("old.c"), plugin.join("new.c")).unwrap();
+        let folder = from_plugin(&root, Language::C, "puppet").unwrap();
+        let found = sources(&folder).unwrap();
+        assert_eq!(found, ["new.c", "sdk/sdk.h"].map(|name| folder.join(name)));
+        assert!(!folder.join("sdk").is_symlink());
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

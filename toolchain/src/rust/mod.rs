@@ -10,14 +10,12 @@ mod sysroot;
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{Error, Language, Say};
 use crate::apt::{self, Apt, apt_get};
-use crate::process::{Ended, ask, captured};
+use crate::process::{Ended, answer, ask, captured, program};
 use crate::project::Project;
 
 pub use cargo::{Artifact, artifacts};
@@ -42,14 +40,15 @@ pub struct Toolchain {
     path: OsString,
 }
 
-/// Finds a guest toolchain, sets one up where there is none.
+/// Finds the toolchain for guests in `folder`, which may name its own compiler
+/// as any cargo package may; sets one up where there is none.
 ///
 /// # Errors
 ///
 /// [`Error::Setup`] says what was tried and what a person can do;
 /// [`Error::Usage`] that `SOMA_GUEST_TOOLCHAIN` names no way.
-pub fn ensure(apt: Apt, say: Say<'_>) -> Result<Toolchain, Error> {
-    let host = Host::find().map_err(Error::Setup)?;
+pub fn ensure(folder: &Path, apt: Apt, say: Say<'_>) -> Result<Toolchain, Error> {
+    let host = Host::find(folder).map_err(Error::Setup)?;
     let forced = env::var(FORCE).ok().filter(|way| !way.is_empty());
     let tried = match forced.as_deref() {
         None => either(&host, apt, say),
@@ -67,7 +66,7 @@ pub fn ensure(apt: Apt, say: Say<'_>) -> Result<Toolchain, Error> {
 /// Builds a cargo package; its outputs lie in its own `target`.
 pub(crate) fn build(project: &Project, say: Say<'_>) -> Result<Vec<u8>, Error> {
     project.require("Cargo.toml", Language::Rust)?;
-    let toolchain = ensure(Apt::Refuse, say)?;
+    let toolchain = ensure(&project.folder, Apt::Refuse, say)?;
     let mut cargo = toolchain.cargo_build(&project.folder, &project.folder.join("target"));
     // The SDK logs panics, where the manifest asks for the log.
     if !project.interfaces().contains(&"log") {
@@ -82,7 +81,10 @@ fn either(host: &Host, apt: Apt, say: Say<'_>) -> Result<Toolchain, Vec<(&'stati
     let ready = || packages_missing().is_empty() && host.linker().is_ok();
     if !host.has_target()
         && ready()
-        && let Some(toolchain) = sysroot::cached().and_then(|ready| host.with_sysroot(ready, say))
+        && let Some(toolchain) = sysroot::cached()
+            .ok()
+            .flatten()
+            .and_then(|ready| host.with_sysroot(ready, say))
     {
         return Ok(toolchain);
     }
@@ -101,10 +103,8 @@ fn rustup(host: &Host, say: Say<'_>) -> Result<Toolchain, String> {
              asking rustup to add it (some seconds, at most {limit} s)"
         ));
         let start = Instant::now();
-        match captured(
-            Command::new("rustup").args(["target", "add", TARGET]),
-            RUSTUP_LIMIT,
-        ) {
+        let mut add = program("rustup", &host.folder);
+        match captured(add.args(["target", "add", TARGET]), RUSTUP_LIMIT) {
             Ended::Well(_) => say(&format!("added in {:.0} s", start.elapsed().as_secs_f64())),
             Ended::Badly(reason) => return Err(reason),
         }
@@ -138,7 +138,7 @@ fn debian(host: &Host, apt: Apt, say: Say<'_>) -> Result<Toolchain, String> {
             ));
         }
     }
-    let ready = match sysroot::cached() {
+    let ready = match sysroot::cached()? {
         Some(ready) => ready,
         None => sysroot::build(say)?,
     };
@@ -181,16 +181,17 @@ fn install(packages: &[&str], say: Say<'_>) -> Result<(), String> {
     }
 }
 
-/// The Rust toolchain that runs this program.
+/// The Rust toolchain that runs in a folder.
 struct Host {
+    folder: PathBuf,
     sysroot: PathBuf,
     triple: String,
 }
 
 impl Host {
-    fn find() -> Result<Self, String> {
+    fn find(folder: &Path) -> Result<Self, String> {
         let rustc = |words: &[&str]| {
-            ask("rustc", words).map_err(|reason| {
+            answer(program("rustc", folder).args(words)).map_err(|reason| {
                 format!(
                     "no working Rust compiler: {reason}\n\
                      install Rust 1.95 or later from https://rustup.rs, then start this command again"
@@ -203,16 +204,15 @@ impl Host {
         let triple = triple
             .ok_or("`rustc -vV` does not name its host")?
             .to_owned();
-        Ok(Self { sysroot, triple })
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            sysroot,
+            triple,
+        })
     }
 
     fn has_target(&self) -> bool {
-        let library = self.sysroot.join("lib/rustlib").join(TARGET).join("lib");
-        fs::read_dir(library).is_ok_and(|entries| {
-            entries
-                .flatten()
-                .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
-        })
+        sysroot::has_std(&self.sysroot)
     }
 
     /// The folder of `wasm-component-ld`.

@@ -45,10 +45,24 @@ pub(crate) struct Sysroot {
 }
 
 /// The library for the installed compiler, if it was built before.
-pub(crate) fn cached() -> Option<Sysroot> {
-    let key = key().ok()?;
+pub(crate) fn cached() -> Result<Option<Sysroot>, String> {
+    let key = key()?;
     let path = cache::installed(&folder_name(&key))?;
-    Some(finished(path, key))
+    Ok(path.map(|path| finished(path, key)))
+}
+
+/// Whether a compiler with this sysroot has the standard library for guests.
+pub(super) fn has_std(sysroot: &Path) -> bool {
+    fs::read_dir(sysroot.join(library())).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
+    })
+}
+
+/// Where the files of the standard library lie in a sysroot.
+fn library() -> String {
+    format!("lib/rustlib/{TARGET}/lib")
 }
 
 /// Builds the library and puts it in the cache, whole or not at all.
@@ -56,13 +70,18 @@ pub(crate) fn build(say: Say<'_>) -> Result<Sysroot, String> {
     let key = key()?;
     say("building Rust's standard library for guests from Debian's sources (once, about a minute)");
     let start = Instant::now();
-    let path = cache::install(&folder_name(&key), |finished| {
+    let path = cache::install(&folder_name(&key), &library(), |finished| {
         let work = cache::Scratch::for_build()
             .map_err(|error| format!("a folder to build in: {error}"))?;
         seed(work.path()).map_err(|error| format!("seed: {error}"))?;
         compile(work.path(), Path::new(RUSTC))?;
         collect(work.path(), finished)
-            .map_err(|error| format!("the standard library's files: {error}"))
+            .map_err(|error| format!("the standard library's files: {error}"))?;
+        if has_std(finished) {
+            Ok(())
+        } else {
+            Err("the standard library's files: `std` is not among them".to_owned())
+        }
     })?;
     say(&format!("built in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(finished(path, key))
@@ -125,7 +144,7 @@ fn compile(work: &Path, rustc: &Path) -> Result<(), String> {
 }
 
 fn collect(work: &Path, finished: &Path) -> io::Result<()> {
-    let library = finished.join("lib/rustlib").join(TARGET).join("lib");
+    let library = finished.join(library());
     fs::create_dir_all(&library)?;
     let built = work.join("target").join(TARGET).join("release/deps");
     for entry in fs::read_dir(built)? {
