@@ -81,7 +81,10 @@ fn with_grants_it_reaches_what_it_was_granted() {
         environment: [("COLOUR".to_owned(), "green".to_owned())].into(),
         ..Wasi::default()
     });
-    says("trc_01M89QH1ZRRAPXBNCZGR9V5V5B", granted, &expect![[r#"
+    says(
+        "trc_01M89QH1ZRRAPXBNCZGR9V5V5B",
+        granted,
+        &expect![[r#"
         {
           "arguments": 0,
           "colour": "green",
@@ -101,6 +104,7 @@ fn with_grants_it_reaches_what_it_was_granted() {
           }
         }
         INFO: to standard output
-        WARN: to standard error"#]]);
+        WARN: to standard error"#]],
+    );
     assert_eq!(fs::read(root.join("new")).unwrap(), b"by the guest");
 }
