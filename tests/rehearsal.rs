@@ -31,6 +31,7 @@ use std::{
         LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use expect_test::{Expect, expect, expect_file};

@@ -1,7 +1,7 @@
 //! What would have to be written into the file, in a form that can be pasted:
 //! each table once, and none that is there already.
 
-use crate::package::Document;
+use crate::package::{Document, heading};
 
 /// Lines that are missing, by the neuron's table that they belong to.
 #[derive(Default)]
@@ -38,8 +38,8 @@ impl Addition {
             match there(document, neuron, name, lines) {
                 Some(part) => parts.push(part),
                 None => {
-                    let table = neuron.join(".");
-                    new.push(format!("[{table}.{name}]\n{}", lines.join("\n")));
+                    let table = heading(&[neuron, &[name]].concat());
+                    new.push(format!("[{table}]\n{}", lines.join("\n")));
                 }
             }
         }

@@ -6,12 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::no_name;
 use crate::{
     neuron::CompilerLimits,
     package::{
-        BindingAccess, Digest, Document, Emission, FileAccess, HttpRule, Policy, Problem,
-        Randomness, Size, Span, Time, Wishes, is_name, schema_of,
+        BindingAccess, Digest, Emission, FileAccess, HttpRule, Policy, Randomness, Size, Span,
+        Time, Wishes, schema_of,
     },
     tenant,
 };
@@ -211,55 +210,9 @@ pub(super) struct Folder {
     pub(super) access: FileAccess,
 }
 
-impl Tenant {
-    /// What a schema cannot say of a tenant.
-    pub(super) fn check(&self, tenant: &str, document: &Document, wrong: &mut Vec<Problem>) {
-        for (name, engram) in &self.engrams {
-            let keys = ["tenants", tenant, "engrams", name];
-            if !is_name(name) {
-                wrong.push(document.key_problem(&keys, no_name(name)));
-            }
-            if let Some(message) = engram.problem() {
-                wrong.push(document.key_problem(&keys, message));
-            }
-        }
-        for (id, neuron) in &self.neurons {
-            let keys = |rest: &[&'static str]| -> Vec<String> {
-                let start = ["tenants", tenant, "neurons", id].into_iter();
-                start
-                    .chain(rest.iter().copied())
-                    .map(str::to_owned)
-                    .collect()
-            };
-            let told = |keys: &[String], message: String| {
-                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-                document.problem(&keys, message)
-            };
-            if !is_name(id) {
-                let keys = ["tenants", tenant, "neurons", id];
-                wrong.push(document.key_problem(&keys, no_name(id)));
-            }
-            if let Some(Err(error)) = neuron.digest() {
-                wrong.push(told(&keys(&["digest"]), error.to_string()));
-            }
-            for (name, bind) in &neuron.bind {
-                if !self.engrams.contains_key(&bind.engram) {
-                    let mut place = keys(&["bind"]);
-                    place.extend([name.clone(), "engram".to_owned()]);
-                    let message = format!("tenant `{tenant}` has no engram `{}`", bind.engram);
-                    let help = format!(
-                        "add:\n[tenants.{tenant}.engrams.{}]\nkind = \"memory\"",
-                        bind.engram
-                    );
-                    wrong.push(told(&place, message).help(help));
-                }
-            }
-        }
-    }
-}
-
 impl Engram {
-    fn problem(&self) -> Option<&'static str> {
+    /// What a schema cannot say of it.
+    pub(super) fn problem(&self) -> Option<&'static str> {
         match (self.kind, self.dimension) {
             (EngramKind::Memory, None) | (EngramKind::Vector, Some(1..=65_536)) => None,
             (EngramKind::Memory, Some(_)) => {

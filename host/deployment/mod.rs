@@ -8,6 +8,7 @@ mod addition;
 mod file;
 mod grants;
 mod neuron;
+mod read;
 mod source;
 mod tenants;
 
@@ -17,23 +18,30 @@ use std::{
     sync::Arc,
 };
 
-use ed25519_dalek::VerifyingKey;
-
-use self::{file::File, neuron::Ready, source::Sources};
+use self::{
+    file::File,
+    neuron::Ready,
+    read::{Doubts, Read},
+    source::Sources,
+};
 use crate::{
     Host, HostBuilder,
     neuron::CompilerLimits,
-    package::{Document, Problem, Problems, Trust, is_name, read_public_key},
+    package::{Document, Problem, Problems, Trust},
     registry::Registry,
 };
 pub use file::schema;
 
-/// A deployment file, read and checked as far as that needs no component.
+/// A deployment file, read and checked as far as that needs no component. What is
+/// wrong with it is told with all that is wrong with its components.
 #[derive(Debug)]
 pub struct Deployment {
     document: Document,
+    /// As far as it is sound.
     file: File,
     trust: Trust,
+    doubts: Doubts,
+    wrong: Vec<Problem>,
 }
 
 /// What a look at all components has brought: everything can be run, and this
@@ -97,27 +105,27 @@ impl Deployment {
     /// Reads a deployment file.
     ///
     /// # Errors
-    /// Everything that is wrong with the file itself.
+    /// When it cannot be read, or is no TOML. All else that is wrong with it
+    /// [`Deployment::check`] and [`Deployment::apply`] tell, and do nothing.
     pub fn read(path: &Path) -> Result<Self, Problems> {
         let document = Document::read(path, Document::MAX_SETTINGS_BYTES)?;
-        let file: File = document.typed()?;
-        let mut wrong = Vec::new();
-        for tenant in file.tenants.keys().filter(|name| !is_name(name)) {
-            wrong.push(document.key_problem(&["tenants", tenant], no_name(tenant)));
-        }
-        for (tenant, table) in &file.tenants {
-            table.check(tenant, &document, &mut wrong);
-        }
+        let Read {
+            file,
+            keys,
+            doubts,
+            wrong,
+        } = Read::of(&document);
         let trust = Trust {
             policy: file.policy.signatures,
-            keys: keys(&file.policy.trusted_keys, &document, &mut wrong),
+            keys,
         };
-        let deployment = Self {
+        Ok(Self {
             document,
             file,
             trust,
-        };
-        Problems::unless_any(wrong, deployment)
+            doubts,
+            wrong,
+        })
     }
 
     /// The file, and each file that a change of which changes the deployment.
@@ -148,9 +156,10 @@ impl Deployment {
         self.file.host.compiler_limits()
     }
 
-    /// Whether the network is never to be touched.
+    /// Whether the network is never to be touched: where the file says so, and
+    /// where it cannot be read whether it does.
     pub fn is_offline(&self) -> bool {
-        self.file.policy.offline
+        self.file.policy.offline || self.doubts.policy
     }
 
     /// Whether a component comes from a registry.
@@ -163,7 +172,8 @@ impl Deployment {
     /// meanwhile: not to be called from async code.
     ///
     /// # Errors
-    /// Everything that is wrong with any of them.
+    /// Everything that is wrong with the file, and with the components of the
+    /// neurons whose tables are sound.
     pub fn check(&self, host: &Host, registry: &Registry) -> Result<Checked, Problems> {
         let ready = self.ready(host, registry, &Running::default())?;
         let mut warnings: Vec<_> = ready.iter().flat_map(|one| one.warnings.clone()).collect();
@@ -189,7 +199,7 @@ impl Deployment {
         running: &mut Running,
     ) -> Result<Changes, Problems> {
         let mut wrong = Vec::new();
-        tenants::check_change(&self.document, &self.file, running, &mut wrong);
+        self.check_change(running, &mut wrong);
         let ready = match self.ready(host, registry, running) {
             Ok(ready) => ready,
             Err(Problems(problems)) => {
@@ -220,8 +230,11 @@ impl Deployment {
             registry,
         };
         let mut ready = Vec::new();
-        let mut wrong = Vec::new();
+        let mut wrong = self.wrong.clone();
         for (tenant, id, table) in self.neurons() {
+            if self.doubts.policy && Sources::is_remote(&table.source) {
+                continue;
+            }
             let asked = neuron::Asked {
                 document: &self.document,
                 tenant,
@@ -230,29 +243,11 @@ impl Deployment {
                 engrams: self.file.tenants.get(tenant).map(|tenant| &tenant.engrams),
             };
             let known = running.neurons.get(&(tenant.to_owned(), id.to_owned()));
-            match asked.ready(host, &sources, &self.trust, known) {
+            match asked.ready(host, &sources, (&self.trust, &self.doubts), known) {
                 Ok(one) => ready.push(one),
                 Err(problems) => wrong.extend(problems),
             }
         }
         Problems::unless_any(wrong, ready)
     }
-}
-
-fn no_name(text: &str) -> String {
-    format!("{text:?} cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`")
-}
-
-fn keys(paths: &[PathBuf], document: &Document, wrong: &mut Vec<Problem>) -> Vec<VerifyingKey> {
-    let mut keys = Vec::new();
-    for (index, path) in paths.iter().enumerate() {
-        match read_public_key(&document.folder().join(path)) {
-            Ok(key) => keys.push(key),
-            Err(error) => {
-                let place = ["policy", "trusted-keys", &index.to_string()];
-                wrong.push(document.problem(&place, error));
-            }
-        }
-    }
-    keys
 }

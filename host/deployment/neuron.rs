@@ -8,6 +8,7 @@ use super::{
     addition::Addition,
     file::{self, Bind, EngramKind},
     grants::{self, Remark},
+    read::Doubts,
     source::{Sources, Unfetched},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     orchestration::{Access, Neuron},
     package::{
         BindingAccess, Digest, Document, Extent, Manifest, Package, PackageError, Policy, Problem,
-        SignatureError, Trust, quantity::Bytes,
+        SignatureError, Trust, heading, quantity::Bytes,
     },
     signal::SignalType,
 };
@@ -122,12 +123,13 @@ impl Asked<'_> {
     /// `known` is made of, with the same grants, that is taken.
     ///
     /// # Errors
-    /// Everything that is wrong, once it is a component that can be read.
+    /// Everything that is wrong, once it is a component that can be read;
+    /// nothing where only the file's own mistakes keep it from being ready.
     pub(super) fn ready(
         &self,
         host: &Host,
         sources: &Sources<'_>,
-        trust: &Trust,
+        (trust, doubts): (&Trust, &Doubts),
         known: Option<&Arc<Ready>>,
     ) -> Result<Arc<Ready>, Vec<Problem>> {
         let pinned = self.table.digest().and_then(Result::ok);
@@ -141,7 +143,7 @@ impl Asked<'_> {
             _ => vec![self.problem(&["source"], error)],
         })?;
         let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
-        let vouched = self.signatures(trust, &package, &mut wrong, &mut warnings);
+        let vouched = self.signatures(trust, doubts, &package, &mut wrong, &mut warnings);
         let unasked = package.unasked();
         wrong.extend(unasked.iter().map(|one| self.problem(&["source"], one)));
         let manifest = package.manifest.as_ref();
@@ -167,8 +169,10 @@ impl Asked<'_> {
             None => {
                 wrong.extend(grants.unusable().iter().map(|one| self.misfit(one)));
                 match vouched {
-                    Some(_) => self.load(host, &wasm, &package, &grants, &mut wrong),
-                    None => self.look(&wasm, &package, &grants, &mut wrong),
+                    Some(_) if !doubts.host => {
+                        self.load(host, &wasm, &package, &grants, &mut wrong)
+                    }
+                    _ => self.look(&wasm, &package, &grants, &mut wrong),
                 }
             }
         };
@@ -194,20 +198,26 @@ impl Asked<'_> {
     }
 
     /// The trusted keys that signed the component; none where the policy
-    /// refuses it.
+    /// refuses it, or might if it were known.
     fn signatures(
         &self,
         trust: &Trust,
+        doubts: &Doubts,
         package: &Package,
         wrong: &mut Vec<Problem>,
         warnings: &mut Vec<Problem>,
     ) -> Option<Vec<String>> {
+        if doubts.policy {
+            return None;
+        }
         let error = match trust.check(package) {
             Ok(keys) => return Some(keys),
             Err(error) => error,
         };
         // A file that was changed is worse than one that nobody signed.
         match (trust.policy, &error) {
+            // A key that cannot be read may be the one.
+            (Policy::Require, SignatureError::Untrusted(_)) if doubts.keys => None,
             (Policy::Require, _) | (_, SignatureError::Bad(_)) => {
                 wrong.push(self.untrusted(&error));
                 None
@@ -244,8 +254,8 @@ impl Asked<'_> {
         })
     }
 
-    /// As [`Asked::load`], of a component that nobody vouches for: it does not
-    /// reach the compiler.
+    /// As [`Asked::load`], of a component that nobody vouches for, or where the
+    /// compiler's limits are not known: it does not reach the compiler.
     fn look(
         &self,
         wasm: &[u8],
@@ -367,12 +377,13 @@ impl Asked<'_> {
                 for other in &strange {
                     message += &format!("; `{other}` is bound, which it does not ask for");
                 }
-                if self.engrams.is_none_or(|all| !all.contains_key(name)) {
+                let keys = ["tenants", self.tenant, "engrams", name];
+                if self.document.range(&keys).is_none() {
                     let kind = match asked.dimension {
                         None => "kind = \"memory\"".to_owned(),
                         Some(numbers) => format!("kind = \"vector\"\ndimension = {numbers}"),
                     };
-                    addition.table(format!("[tenants.{}.engrams.{name}]\n{kind}", self.tenant));
+                    addition.table(format!("[{}]\n{kind}", heading(&keys)));
                 }
                 addition.line(
                     "bind",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Changes, Running,
+    Changes, Deployment, Running,
     file::{Engram, EngramKind, File, Tenant},
     neuron::Ready,
 };
@@ -14,38 +14,43 @@ use crate::{
     package::{Document, Problem, Problems},
 };
 
-/// What a running host cannot be brought to.
-pub(super) fn check_change(
-    document: &Document,
-    file: &File,
-    running: &Running,
-    wrong: &mut Vec<Problem>,
-) {
-    const RESTART: &str = "this cannot change while it runs; start anew to change it";
-    if let Some((host, offline)) = &running.host {
-        if *host != file.host {
-            wrong.push(document.key_problem(&["host"], RESTART));
+impl Deployment {
+    /// What a running host cannot be brought to.
+    pub(super) fn check_change(&self, running: &Running, wrong: &mut Vec<Problem>) {
+        const RESTART: &str = "this cannot change while it runs; start anew to change it";
+        let Self {
+            document,
+            file,
+            doubts,
+            ..
+        } = self;
+        if let Some((host, offline)) = &running.host {
+            if *host != file.host && !doubts.host {
+                wrong.push(document.key_problem(&["host"], RESTART));
+            }
+            if *offline != file.policy.offline && !doubts.policy {
+                wrong.push(document.problem(&["policy", "offline"], RESTART));
+            }
         }
-        if *offline != file.policy.offline {
-            wrong.push(document.problem(&["policy", "offline"], RESTART));
+        for tenant in running.quotas.keys() {
+            if !file.tenants.contains_key(tenant) && !doubts.tenants {
+                let message =
+                    format!("tenant `{tenant}` is gone, but it runs; start anew without it");
+                wrong.push(document.key_problem(&["tenants"], message));
+            }
         }
-    }
-    for tenant in running.quotas.keys() {
-        if !file.tenants.contains_key(tenant) {
-            let message = format!("tenant `{tenant}` is gone, but it runs; start anew without it");
-            wrong.push(document.key_problem(&["tenants"], message));
-        }
-    }
-    for (tenant, table) in &file.tenants {
-        let quotas = running.quotas.get(tenant);
-        if quotas.is_some_and(|quotas| *quotas != table.quotas) {
-            wrong.push(document.key_problem(&["tenants", tenant, "quotas"], RESTART));
-        }
-        for (name, engram) in &table.engrams {
-            let known = running.engrams.get(&(tenant.clone(), name.clone()));
-            if known.is_some_and(|known| known != engram) {
-                let keys = ["tenants", tenant, "engrams", name];
-                wrong.push(document.key_problem(&keys, RESTART));
+        for (tenant, table) in &file.tenants {
+            let quotas = running.quotas.get(tenant);
+            let is_other = quotas.is_some_and(|quotas| *quotas != table.quotas);
+            if is_other && !doubts.quotas.contains(tenant) {
+                wrong.push(document.key_problem(&["tenants", tenant, "quotas"], RESTART));
+            }
+            for (name, engram) in &table.engrams {
+                let known = running.engrams.get(&(tenant.clone(), name.clone()));
+                if known.is_some_and(|known| known != engram) {
+                    let keys = ["tenants", tenant, "engrams", name];
+                    wrong.push(document.key_problem(&keys, RESTART));
+                }
             }
         }
     }

@@ -151,8 +151,8 @@ impl Grants {
     }
 
     /// What a neuron gets that asks so: what is granted here and asked for,
-    /// both. Of a folder the lesser access, of requests over HTTP the rules
-    /// that are asked for. Time and randomness are the host's only for a neuron
+    /// both. Of a folder the lesser access, of a rule for requests over HTTP the
+    /// methods that are both. Time and randomness are the host's only for a neuron
     /// that asks for these.
     #[must_use]
     pub fn narrowed(&self, asked: &Requests) -> Self {
@@ -265,13 +265,13 @@ impl Wasi {
         let variables = self.environment.iter();
         let variables = variables.filter(|(name, _)| asked.environment.contains(name));
         let rules = asked.http.iter();
-        let rules = rules.filter(|rule| self.http.iter().any(|grant| grant.covers(rule)));
+        let rules = rules.filter_map(|rule| rule.allowed_by(&self.http));
         Self {
             folders: folders.collect(),
             environment: variables
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            http: rules.cloned().collect(),
+            http: rules.collect(),
         }
     }
 }
@@ -379,6 +379,56 @@ mod tests {
         // What is not granted is not got by asking.
         let none = Grants::none().with_time(Time::Virtual);
         assert_eq!(Grants::none().narrowed(&asked), none);
+    }
+
+    #[test]
+    fn a_narrowed_grant_allows_the_requests_that_are_granted_and_asked_for_and_no_other() {
+        use crate::package::HttpScheme;
+        let sets = [
+            &["GET,POST=https://a"][..],
+            &["GET=https://a", "POST=https://a"],
+            &["GET,PUT=https://a", "GET,POST=https://b"],
+            &["POST,PUT=https://a:8443", "GET,POST=http://a:443"],
+            &["DELETE,POST=https://a", "GET=https://b", "PUT=https://b"],
+            &[],
+        ];
+        let allows = |rules: &[HttpRule], scheme, host: &str, port, method: &str| {
+            let mut rules = rules.iter();
+            rules.any(|rule| rule.allows(scheme, host, port, method))
+        };
+        let places = [
+            (HttpScheme::Https, "a", 443),
+            (HttpScheme::Https, "b", 443),
+            (HttpScheme::Https, "a", 8443),
+            (HttpScheme::Http, "a", 443),
+        ];
+        let mut count = 0;
+        for (asked, held) in sets.iter().flat_map(|one| sets.map(|other| (*one, other))) {
+            let rules = |texts: &[&str]| -> Vec<HttpRule> {
+                texts.iter().map(|text| text.parse().unwrap()).collect()
+            };
+            let (asked, held) = (rules(asked), rules(held));
+            let wasi = Wasi {
+                http: held.clone(),
+                ..Wasi::default()
+            };
+            let requests = Requests {
+                wasi: true,
+                http: asked.clone(),
+                ..Requests::default()
+            };
+            let narrow = Grants::none().with_wasi(wasi).narrowed(&requests);
+            let narrow = &narrow.wasi().unwrap().http;
+            for (scheme, host, port) in places {
+                for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
+                    let by = |rules: &[HttpRule]| allows(rules, scheme, host, port, method);
+                    let both = by(&asked) && by(&held);
+                    assert_eq!(by(narrow), both, "{method} {asked:?} {held:?}");
+                    count += usize::from(both);
+                }
+            }
+        }
+        assert!(count > 20, "{count}");
     }
 
     #[test]

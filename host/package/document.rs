@@ -522,6 +522,11 @@ fn pointer(keys: &[&str]) -> String {
         .collect()
 }
 
+/// Keys as TOML would write them, for example in a table's heading.
+pub(crate) fn heading(keys: &[&str]) -> String {
+    dotted(&pointer(keys))
+}
+
 /// A pointer as TOML would write it.
 fn dotted(pointer: &str) -> String {
     let keys = pointer.split('/').skip(1);

@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use rustix::{fs::OFlags, process::geteuid};
@@ -51,6 +51,23 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read(path, most)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text"))
+}
+
+/// Where `path` leads to from `folder` on, without links; none where that is not
+/// in the folder, or below it. In a stranger's project what lies elsewhere could
+/// be a secret of whoever works with it.
+///
+/// # Errors
+/// When there is nothing.
+pub(crate) fn within(folder: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
+    let mut parts = path.components();
+    if !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Ok(None);
+    }
+    let found = folder.join(path).canonicalize()?;
+    // A link may lead anywhere.
+    let is_within = found.starts_with(folder.canonicalize()?);
+    Ok(is_within.then_some(found))
 }
 
 /// Makes a folder for this user alone, or takes the one that is there; its path

@@ -92,8 +92,10 @@ impl Requests {
         });
         let variables = &mut missing.environment;
         variables.retain(|name| !granted.environment.contains(name));
-        let rules = &mut missing.http;
-        rules.retain(|rule| !granted.http.iter().any(|grant| grant.covers(rule)));
+        let rules = self.http.iter();
+        missing.http = rules
+            .filter_map(|rule| rule.denied_by(&granted.http))
+            .collect();
         missing.list()
     }
 
@@ -114,7 +116,7 @@ impl Requests {
         let variables = &mut surplus.environment;
         variables.retain(|name| !self.environment.contains(name));
         let rules = &mut surplus.http;
-        rules.retain(|grant| !self.http.iter().any(|rule| grant.covers(rule)));
+        rules.retain(|grant| grant.allowed_by(&self.http).is_none());
         surplus.list()
     }
 
@@ -202,6 +204,21 @@ mod tests {
                 "to make requests `POST=https://b:443`",
             ]
         );
+    }
+
+    #[test]
+    fn of_a_rule_over_http_each_method_is_asked_for_and_granted_by_itself() {
+        let asked = requests(r#"{"http": ["GET,POST=https://a"]}"#);
+        let apart = requests(r#"{"http": ["GET=https://a", "POST=https://a"]}"#);
+        assert_eq!(asked.missing_in(&apart), []);
+        assert_eq!(asked.surplus_in(&apart), []);
+        assert_eq!(apart.missing_in(&asked), []);
+        let part = requests(r#"{"http": ["GET,PUT=https://a"]}"#);
+        assert_eq!(
+            told(&asked.missing_in(&part)),
+            ["to make requests `POST=https://a:443`"]
+        );
+        assert_eq!(asked.surplus_in(&part), []);
     }
 
     #[test]

@@ -143,12 +143,36 @@ impl HttpRule {
             && self.methods.contains(method)
     }
 
-    /// Whether every request that `other` allows is allowed by this rule.
-    pub fn covers(&self, other: &Self) -> bool {
-        self.scheme == other.scheme
-            && self.host == other.host
-            && self.port == other.port
-            && self.methods.is_superset(&other.methods)
+    /// What this rule allows and `rules` allow too, each method by whichever of
+    /// them; none where that is nothing.
+    #[must_use]
+    pub fn allowed_by(&self, rules: &[Self]) -> Option<Self> {
+        self.split(rules).0
+    }
+
+    /// What this rule allows and none of `rules` does.
+    #[must_use]
+    pub fn denied_by(&self, rules: &[Self]) -> Option<Self> {
+        self.split(rules).1
+    }
+
+    /// The one comparison of rules: method by method, so that it does not matter
+    /// over how many rules the methods of one place are spread.
+    fn split(&self, rules: &[Self]) -> (Option<Self>, Option<Self>) {
+        let is_allowed = |method: &String| {
+            let mut rules = rules.iter();
+            rules.any(|rule| rule.allows(self.scheme, &self.host, self.port, method))
+        };
+        let (allowed, denied) = self.methods.iter().cloned().partition(is_allowed);
+        (self.with_methods(allowed), self.with_methods(denied))
+    }
+
+    fn with_methods(&self, methods: BTreeSet<String>) -> Option<Self> {
+        let is_one = !methods.is_empty();
+        is_one.then(|| Self {
+            methods,
+            ..self.clone()
+        })
     }
 }
 
@@ -322,11 +346,36 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_covers_one_with_fewer_methods() {
-        let wide = rule("GET,POST=https://a");
-        assert!(wide.covers(&rule("POST=https://a")));
-        assert!(!rule("POST=https://a").covers(&wide));
-        assert!(!wide.covers(&rule("GET=http://a:443")));
-        assert!(!wide.covers(&rule("GET=https://b")));
+    fn rules_are_compared_method_by_method_over_all_rules_of_one_place() {
+        let split = |asked: &str, rules: &[&str]| {
+            let rules: Vec<_> = rules.iter().map(|text| rule(text)).collect();
+            let shown = |part: Option<HttpRule>| part.map(|part| part.to_string());
+            let asked = rule(asked);
+            (
+                shown(asked.allowed_by(&rules)),
+                shown(asked.denied_by(&rules)),
+            )
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let both = some("GET,POST=https://a:443");
+        assert_eq!(
+            split("GET,POST=https://a", &["GET=https://a", "POST=https://a"]),
+            (both.clone(), None)
+        );
+        assert_eq!(
+            split("GET,POST=https://a", &["GET,POST,PUT=https://A:443"]),
+            (both.clone(), None)
+        );
+        assert_eq!(
+            split("GET,POST=https://a", &["GET,PUT=https://a"]),
+            (some("GET=https://a:443"), some("POST=https://a:443"))
+        );
+        assert_eq!(split("GET,POST=https://a", &[]), (None, both.clone()));
+        let elsewhere = [
+            "GET,POST=http://a:443",
+            "GET,POST=https://b",
+            "GET,POST=https://a:8443",
+        ];
+        assert_eq!(split("GET,POST=https://a", &elsewhere), (None, both));
     }
 }

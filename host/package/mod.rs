@@ -19,6 +19,7 @@ mod section;
 mod signature;
 mod structure;
 
+pub(crate) use self::document::heading;
 pub use self::{
     digest::{Digest, InvalidDigest},
     document::{Document, Place, Plain, Problem, Problems, schema_of},

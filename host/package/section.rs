@@ -4,11 +4,7 @@
 //! Only sections of the outermost component count. What an inner module or
 //! component carries is that part's own affair and gives it no say.
 
-use std::{
-    io,
-    ops::Range,
-    path::{Component, Path},
-};
+use std::{io, ops::Range, path::Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -146,16 +142,8 @@ impl Schemas {
 /// secret of whoever builds a stranger's project, and would leave with it.
 fn schema(folder: &Path, file: &Path) -> Result<Value, String> {
     let unreadable = |error: io::Error| format!("cannot read: {error}");
-    let outside = || "is not in the folder of this file, or below it".to_owned();
-    let mut parts = file.components();
-    if !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(outside());
-    }
-    let path = folder.join(file).canonicalize().map_err(unreadable)?;
-    // A link may lead anywhere.
-    if !path.starts_with(folder.canonicalize().map_err(unreadable)?) {
-        return Err(outside());
-    }
+    let path = file::within(folder, file).map_err(unreadable)?;
+    let path = path.ok_or("is not in the folder of this file, or below it")?;
     let text = file::read_text(&path, MAX_MANIFEST_BYTES as u64).map_err(unreadable)?;
     let schema: Value =
         serde_json::from_str(&text).map_err(|error| format!("is not JSON: {error}"))?;

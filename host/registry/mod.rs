@@ -2,8 +2,10 @@
 //! pulled.
 //!
 //! A registry is not trusted: whatever it sends is bounded before it is held,
-//! taken only when its digest is the right one, and printed only in short; who
-//! we are is told to it alone. That is why this room has an HTTP client and its
+//! taken only when its digest is the right one, and printed only in short. Who
+//! we are is told to it and to the token server that it names: with credentials
+//! for a registry, user and password go to any `https` address that it asks for.
+//! That is why this room has an HTTP client and its
 //! own few requests of the distribution specification: clients to be had read
 //! manifests, tokens and errors whole, however long, and follow a redirect from
 //! TLS to none.

@@ -48,7 +48,8 @@ pub struct Case {
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
     /// Folders that it may read through WASI, by the name under which it sees
-    /// them (`data` is `/data`); paths from the case file's own folder.
+    /// them (`data` is `/data`); paths from the case file's own folder, which
+    /// they do not leave.
     #[serde(default)]
     pub files: BTreeMap<String, PathBuf>,
     /// Engrams by the names that the neuron knows them by, beside those that

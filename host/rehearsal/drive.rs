@@ -9,6 +9,7 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
+    time::Duration,
 };
 
 use crate::clock::VirtualClock;
@@ -29,6 +30,16 @@ impl Wake for Woken {
 /// woken it, the clock moves to whatever comes next: an hour's sleep takes no
 /// time. Things happen in the same order in every run.
 pub(super) fn drive<T>(hand: &VirtualClock, future: impl Future<Output = T>) -> T {
+    drive_watched(hand, future, || Duration::MAX)
+}
+
+/// As [`drive`]; before each step `watch` is asked, which may end what the
+/// future does, and says after how much real time at most it is asked again.
+pub(super) fn drive_watched<T>(
+    hand: &VirtualClock,
+    future: impl Future<Output = T>,
+    mut watch: impl FnMut() -> Duration,
+) -> T {
     let state = Arc::new(Woken {
         woken: AtomicBool::new(false),
         thread: thread::current(),
@@ -38,13 +49,14 @@ pub(super) fn drive<T>(hand: &VirtualClock, future: impl Future<Output = T>) -> 
     let mut future = pin!(future);
     loop {
         state.woken.store(false, Ordering::SeqCst);
+        let patience = watch();
         if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
             return done;
         }
         let is_woken = || state.woken.load(Ordering::SeqCst);
         if !is_woken() && hand.advance_to_next().is_none() && !is_woken() {
             // Something outside the clock is waited for, and will wake us.
-            thread::park();
+            thread::park_timeout(patience);
         }
     }
 }
@@ -84,5 +96,21 @@ mod tests {
         let teller = thread::spawn(move || told.send(7));
         assert_eq!(drive(&hand, tells), Ok(7));
         assert!(teller.join().is_ok());
+    }
+
+    #[test]
+    fn what_nobody_wakes_is_watched() {
+        let (_clock, hand) = Clock::virtual_at(Timestamp::from_millis(0));
+        let (told, tells) = tokio::sync::oneshot::channel::<()>();
+        let mut told = Some(told);
+        let mut asked = 0;
+        let ended = drive_watched(&hand, tells, || {
+            asked += 1;
+            if asked == 3 {
+                told.take();
+            }
+            Duration::from_millis(1)
+        });
+        assert!(ended.is_err());
     }
 }

@@ -1,7 +1,10 @@
 //! Case files: reading one with all that is wrong with it, and writing what is
 //! expected back.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -11,7 +14,7 @@ use super::{
     text,
 };
 use crate::{
-    package::{Document, Problem, Problems, is_name},
+    package::{Document, Problem, Problems, file, is_name},
     signal::{Object, Payload, Timestamp},
 };
 
@@ -25,6 +28,8 @@ pub struct CaseFile {
     document: Document,
     pub(super) case: Case,
     pub(super) start: Timestamp,
+    /// The folders that it gives, by name, as they were looked at.
+    pub(super) folders: BTreeMap<String, PathBuf>,
 }
 
 impl CaseFile {
@@ -55,7 +60,8 @@ impl CaseFile {
             found: Vec::new(),
         };
         let start = wrong.clock(&case);
-        wrong.wasi(&case);
+        wrong.environment(&case);
+        let folders = wrong.folders(&case);
         wrong.engrams(&case);
         for (index, answer) in case.orchestration.iter().enumerate() {
             wrong.answer(index, answer);
@@ -71,6 +77,7 @@ impl CaseFile {
             document,
             case,
             start,
+            folders,
         })
     }
 
@@ -154,20 +161,34 @@ impl Wrong<'_> {
         }
     }
 
-    fn wasi(&mut self, case: &Case) {
+    fn environment(&mut self, case: &Case) {
         for (name, value) in &case.environment {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 let message = "cannot be a variable: a name has no `=`, neither has a NUL";
                 self.tell(&["environment", name], message);
             }
         }
+    }
+
+    /// A case may be a stranger's: it gives the component nothing but what it
+    /// has brought along.
+    fn folders(&mut self, case: &Case) -> BTreeMap<String, PathBuf> {
+        let mut folders = BTreeMap::new();
         for (name, path) in &case.files {
             self.name("files", name);
-            if !self.document.folder().join(path).is_dir() {
-                let message = format!("there is no folder {}", path.display());
-                self.tell(&["files", name], message);
+            let shown = path.display();
+            match file::within(self.document.folder(), path) {
+                Ok(Some(folder)) if folder.is_dir() => {
+                    folders.insert(name.clone(), folder);
+                }
+                Ok(None) => {
+                    let message = format!("{shown} is not in the folder of this file, or below it");
+                    self.tell(&["files", name], message);
+                }
+                _ => self.tell(&["files", name], format!("there is no folder {shown}")),
             }
         }
+        folders
     }
 
     fn engrams(&mut self, case: &Case) {

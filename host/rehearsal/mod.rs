@@ -20,7 +20,7 @@ mod scene;
 mod stage;
 mod text;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub use self::{
     run::{Run, Verdict},
 };
 use crate::{
-    clock::VirtualClock,
+    clock::{Stopwatch, VirtualClock},
     neuron::{
         End, Ended, Grants, LoadError, Metering, Plugin, Sandbox, Surroundings, TaskControl,
         TaskInput, Usage, environment::Ungoverned,
@@ -53,6 +53,8 @@ pub struct Rehearsal {
     manifest: Option<Manifest>,
     /// What its input must be.
     input: Option<Schema>,
+    /// Most real time of a run.
+    patience: Duration,
     /// Under the grants of the cases so far. Held by the one run that there is
     /// at a time: a guest that waited for another's turn on a CPU would look
     /// like one that waits for time to pass.
@@ -77,6 +79,9 @@ pub enum RehearsalError {
 }
 
 impl Rehearsal {
+    /// Most real time of a run, unless [`Rehearsal::patience`] says otherwise.
+    pub const PATIENCE: Duration = Duration::from_secs(60);
+
     /// Takes a component. Its manifest, if it carries one, gives its id, what
     /// it is granted, what its input must be, its engrams and its limits; without one its id is `name`
     /// and all of it is as a host has it for a neuron that it knows nothing of.
@@ -97,8 +102,17 @@ impl Rehearsal {
             manifest,
             input,
             wasm,
+            patience: Self::PATIENCE,
             plugins: Mutex::default(),
         })
+    }
+
+    /// Stops a run that takes more real time than this. All other limits of a
+    /// case are of its own choice, and its time is virtual.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// The component's id.
@@ -124,11 +138,14 @@ impl Rehearsal {
             Err(error) => return Err(error.into()),
         };
         let (scene, hand) = scene::build(case, &self.neuron, manifest)?;
-        let ended = match self.unfit(case) {
-            Some(words) => Ended {
-                result: Err(End::InvalidInput(words)),
-                usage: Usage::default(),
-            },
+        let (ended, is_cut) = match self.unfit(case) {
+            Some(words) => {
+                let ended = Ended {
+                    result: Err(End::InvalidInput(words)),
+                    usage: Usage::default(),
+                };
+                (ended, false)
+            }
             None => self.perform(&plugin, case, &scene, &hand),
         };
         let contents = drive::drive(&hand, async {
@@ -137,7 +154,8 @@ impl Rehearsal {
             }
             run::contents(&scene).await
         });
-        Ok(Run::of(ended, contents, &scene))
+        let run = Run::of(ended, contents, &scene);
+        Ok(if is_cut { run.cut(self.patience) } else { run })
     }
 
     /// Why a host does not give the neuron this input.
@@ -146,13 +164,14 @@ impl Rehearsal {
         self.input.as_ref()?.check(&input).unfit()
     }
 
+    /// How the task ended, and whether that was because it took too long.
     fn perform(
         &self,
         plugin: &Plugin,
         case: &CaseFile,
         scene: &Arc<Scene>,
         hand: &VirtualClock,
-    ) -> Ended {
+    ) -> (Ended, bool) {
         let control = TaskControl::new();
         let task = TaskInput {
             id: &scene.task,
@@ -168,7 +187,18 @@ impl Rehearsal {
             limits: &scene::limits(self.manifest.as_ref(), &case.case),
             control: &control,
         };
-        drive::drive(hand, self.sandbox.run(plugin, task, surroundings))
+        let run = self.sandbox.run(plugin, task, surroundings);
+        let (watch, mut is_cut) = (Stopwatch::start(), false);
+        let ended = drive::drive_watched(hand, run, || {
+            let left = self.patience.saturating_sub(watch.elapsed());
+            if !left.is_zero() {
+                return left;
+            }
+            is_cut = true;
+            control.stop();
+            Duration::MAX
+        });
+        (ended, is_cut)
     }
 
     fn plugin(&self, plugins: &mut Plugins, grants: Grants) -> Result<Arc<Plugin>, LoadError> {

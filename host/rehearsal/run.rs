@@ -1,5 +1,7 @@
 //! What came of a task, and whether that is what was expected.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use similar::TextDiff;
 
@@ -21,6 +23,7 @@ pub struct Run {
     got: Value,
     usage: Usage,
     wrong: Vec<String>,
+    is_cut: bool,
 }
 
 /// A run beside what was expected of it.
@@ -86,6 +89,18 @@ impl Run {
             got: Value::Object(got),
             usage: ended.usage,
             wrong,
+            is_cut: false,
+        }
+    }
+
+    /// It was stopped because it had taken that much real time.
+    pub(super) fn cut(self, patience: Duration) -> Self {
+        Self {
+            wrong: vec![format!(
+                "it had not ended after {patience:?} of real time, and was stopped"
+            )],
+            is_cut: true,
+            ..self
         }
     }
 
@@ -95,7 +110,14 @@ impl Run {
             got: json!({"reply": {"refused": error.to_string()}}),
             usage: Usage::default(),
             wrong: Vec::new(),
+            is_cut: false,
         }
+    }
+
+    /// Whether it took too much real time and was stopped for that. What came
+    /// of it then says nothing of the component: it depends on the machine.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Why nothing of the component ran, where the host refused it.

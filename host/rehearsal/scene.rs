@@ -1,6 +1,6 @@
 //! From a case and the neuron's manifest to what is around the task.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
@@ -69,9 +69,8 @@ pub(super) fn grants(manifest: Option<&Manifest>, file: &CaseFile) -> Grants {
 /// What it reaches through WASI: folders to read only, and no network, so that
 /// a run changes nothing and depends on nothing outside the case.
 fn reached(file: &CaseFile) -> Wasi {
-    let beside = file.path().parent().unwrap_or(Path::new(""));
-    let folders = file.case.files.iter().map(|(name, path)| Folder {
-        host: beside.join(path),
+    let folders = file.folders.iter().map(|(name, path)| Folder {
+        host: path.clone(),
         guest: format!("/{name}"),
         access: FileAccess::Read,
     });

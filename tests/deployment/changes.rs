@@ -124,6 +124,72 @@ fn one_bad_neuron_keeps_all_others_as_they_were() {
 }
 
 #[test]
+fn a_file_with_mistakes_changes_nothing_and_asks_for_no_new_start() {
+    const START: &str = r#"
+policy = { signatures = "off", offline = true }
+host = { workers = 1 }
+[tenants.acme.quotas]
+live-instances = 3
+[tenants.acme.engrams.notes]
+kind = "memory"
+[tenants.acme.neurons.echo]
+source = "echo.wasm"
+grants.log = true
+[tenants.other.engrams.notes]
+kind = "memory"
+"#;
+    let site = Site::new("changes-mistakes");
+    site.add("echo", "echo.wasm", ECHO).write(START);
+    let host = builder().build().unwrap();
+    let mut running = Running::default();
+    site.apply(&host, &mut running).unwrap();
+    let before = running.summaries();
+    let mut told = |right: &str, wrong: &str| {
+        assert!(START.contains(right), "{right}");
+        // What is sound is looked at all the same.
+        let ungranted = START.replace("grants.log = true\n", "");
+        site.write(&ungranted.replace(right, wrong));
+        let Problems(mut problems) = site.apply(&host, &mut running).unwrap_err();
+        let all = problems.len();
+        problems.retain(|problem| !problem.message.contains("grants.log"));
+        assert_eq!(problems.len() + 1, all, "{wrong}");
+        assert_eq!(running.summaries(), before);
+        assert_eq!(host.tenant("acme").unwrap().neurons().len(), 1);
+        site.shown(&Problems(problems).to_string())
+    };
+    let other = "[tenants.other.engrams.notes]";
+    let all = [
+        told("offline = true", "offline = \"yes\""),
+        told("policy = {", "polcy = {"),
+        told("workers = 1", "workers = \"1\""),
+        told("host = {", "hots = {"),
+        told("live-instances = 3", "live-instances = \"3\""),
+        told("tenants.acme.quotas", "tenants.acme.qoutas"),
+        told("tenants.acme.engrams", "tenants.acme.engrms"),
+        told(other, "[tenats.other.engrams.notes]"),
+        told(
+            other,
+            "[tenants.other.engrams]\nnotes = 5\n[tenants.more.engrams.notes]",
+        ),
+        told(
+            "kind = \"memory\"\n[tenants.acme",
+            "kind = \"vector\"\n[tenants.acme",
+        ),
+    ];
+    expect![[r#"
+        soma.toml:2:42: policy.offline: must be true or false, not a text
+        soma.toml:2:1: polcy: unknown key; there are `policy`, `host` and `tenants`
+        soma.toml:3:20: host.workers: must be a whole number, not a text
+        soma.toml:3:1: hots: unknown key; there are `policy`, `host` and `tenants`
+        soma.toml:5:18: tenants.acme.quotas.live-instances: must be a whole number, not a text
+        soma.toml:4:15: tenants.acme.qoutas: unknown key; there are `quotas`, `engrams` and `neurons`
+        soma.toml:6:15: tenants.acme.engrms: unknown key; there are `quotas`, `engrams` and `neurons`
+        soma.toml:10:2: tenats: unknown key; there are `policy`, `host` and `tenants`
+        soma.toml:11:9: tenants.other.engrams.notes: must be a table, not a number
+        soma.toml:6:23: tenants.acme.engrams.notes: an engram of kind `vector` needs a dimension, for example `dimension = 16`"#]].assert_eq(&all.join("\n"));
+}
+
+#[test]
 fn a_neuron_that_is_gone_takes_no_more_tasks() {
     let (site, host, mut running) = started("changes-gone");
     site.write("[tenants.acme.engrams.memory]\nkind = \"memory\"\n");

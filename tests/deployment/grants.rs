@@ -99,9 +99,9 @@ http = ["GET=https://api.example.org", "GET,POST=http://api.example.org"]
         soma.toml:15:1: tenants.acme.neurons.puppet.grants.files: the component asks for the folder `data` (read-write), which is not granted
           to grant it, write there:
           files.data = { path = ".", access = "read-write" }
-        soma.toml:17:8: tenants.acme.neurons.puppet.grants.http: the component asks to make requests `GET,POST=https://api.example.org:443`, which is not granted
+        soma.toml:17:8: tenants.acme.neurons.puppet.grants.http: the component asks to make requests `POST=https://api.example.org:443`, which is not granted
           to grant it, write there:
-          http = ["GET=https://api.example.org:443", "GET,POST=http://api.example.org:80", "GET,POST=https://api.example.org:443"]"#]]);
+          http = ["GET=https://api.example.org:443", "GET,POST=http://api.example.org:80", "POST=https://api.example.org:443"]"#]]);
 }
 
 #[test]

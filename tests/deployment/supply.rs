@@ -77,6 +77,57 @@ fn a_component_that_is_refused_for_its_signature_does_not_reach_the_compiler() {
 }
 
 #[test]
+fn where_the_policy_cannot_be_read_nobody_is_asked_and_nothing_follows_from_it() {
+    let site = Site::new("supply-doubts");
+    let wasm = signed(&site);
+    site.put("echo.wasm", &wasm);
+    let told = |text: &str, expected: &Expect| {
+        site.write(text);
+        let host = Host::builder().instances(8).compiler(Compiler::Subprocess {
+            program: "/nonexistent".into(),
+            limits: CompilerLimits::default(),
+        });
+        let host = host.build().unwrap();
+        // One that would be asked.
+        let (clock, random) = (host.clock().clone(), Random::seeded(1));
+        let registry = Registry::new(Settings::default(), clock, random);
+        let deployment = Deployment::read(&site.file()).unwrap();
+        let problems = deployment.check(&host, &registry).unwrap_err();
+        expected.assert_eq(&site.shown(&problems.to_string()));
+        deployment.is_offline()
+    };
+    let far = "[tenants.acme.neurons.far]\nsource = \"oci://127.0.0.1:1/acme/echo:1\"\n";
+    let tables = format!("{TABLE}{far}");
+    let is_offline = told(
+        &format!("[policy]\nsignatures = \"requires\"\n{tables}"),
+        &expect![[
+            r#"soma.toml:2:14: policy.signatures: "requires" is none of `off`, `warn` and `require`"#
+        ]],
+    );
+    assert!(is_offline);
+    let is_offline = told(
+        &format!("[polcy]\noffline = true\n{tables}"),
+        &expect!["soma.toml:1:2: polcy: unknown key; there are `policy`, `host` and `tenants`"],
+    );
+    assert!(is_offline);
+    // Its key may be the one that cannot be read.
+    let keys = "[policy]\nsignatures = \"require\"\ntrusted-keys = [\"acme.pem\"]\n";
+    let is_offline = told(
+        &format!("{keys}{TABLE}"),
+        &expect![
+            "soma.toml:3:17: policy.trusted-keys.0: cannot read the key acme.pem: No such file or directory (os error 2)"
+        ],
+    );
+    assert!(!is_offline);
+    // The compiler's limits are not known.
+    let limits = "[policy]\nsignatures = \"off\"\n[host]\ncompile-memory = 5\n";
+    told(
+        &format!("{limits}{TABLE}"),
+        &expect!["soma.toml:4:18: host.compile-memory: must be a text, not a number"],
+    );
+}
+
+#[test]
 fn a_component_that_was_changed_after_it_was_signed_is_refused_even_where_none_must_be_signed() {
     let site = Site::new("supply-changed");
     let mut wasm = signed(&site);

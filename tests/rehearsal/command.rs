@@ -421,6 +421,54 @@ fn a_project_folder_stands_for_its_built_component() {
     assert_eq!(test(&folder, &["says"]).exit, 0);
 }
 
+#[test]
+fn a_case_that_takes_too_much_real_time_fails_and_is_not_written_down() {
+    let folder = scratch("patience");
+    let neuron = beside(&folder, "puppet");
+    let endless = r#"{
+  "input": {"do": ["spin"]},
+  "grants": {"orchestration": true},
+  "limits": {"fuel": 18446744073709551615, "timeout": "1s"},
+  "expect": {"reply": {"stopped": true}}
+}"#;
+    let path = folder.join("cases/endless.json");
+    fs::write(&path, endless).unwrap();
+    fs::write(
+        folder.join("cases/short.json"),
+        r#"{"input": {}, "grants": {"orchestration": true}, "expect": {"signals": []}}"#,
+    )
+    .unwrap();
+    for words in [
+        &["--patience", "200ms"][..],
+        &["--patience", "200ms", "--update"],
+    ] {
+        let ended = without_fuel(test(&neuron, words));
+        let told: Vec<_> = ended.stdout.lines().take(3).collect();
+        assert_eq!(
+            told,
+            [
+                "FAILED   endless  N fuel, 0 host calls",
+                "  it had not ended after 200ms of real time, and was stopped",
+                "ok       short  N fuel, 0 host calls",
+            ]
+        );
+        assert_eq!(ended.exit, 1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), endless);
+    }
+    let record = ["--patience", "0s", "--record", "new"];
+    test(beside(&folder, "echo"), &record).is(
+        &folder,
+        &expect![[r#"
+            exit 1
+            --- stdout
+            --- stderr
+            error: it had not ended after 0ns of real time, and was stopped
+            help: allow more with `--patience`
+        "#]],
+    );
+    assert!(!folder.join("cases/new.json").exists());
+}
+
 /// The JSON blocks of the page about cases.
 fn documented() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

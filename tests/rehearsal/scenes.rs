@@ -252,6 +252,23 @@ fn limits_are_the_cases() {
 }
 
 #[test]
+fn whatever_a_case_allows_it_ends_when_it_has_taken_its_real_time() {
+    let limits = json!({"fuel": u64::MAX, "timeout": "1s", "host_calls": u64::MAX});
+    let case = case_of_text(&json!({"input": {}, "limits": limits}).to_string()).unwrap();
+    for neuron in ["hostile/spin", "hostile/host_call_flood"] {
+        let rehearsal = rehearsal(neuron).patience(Duration::from_millis(100));
+        let run = rehearsal.run(&case).unwrap();
+        assert!(run.is_cut(), "{neuron}");
+        assert_eq!(
+            wrong(&run),
+            ["it had not ended after 100ms of real time, and was stopped"],
+            "{neuron}"
+        );
+        assert!(run.usage().fuel > 0, "{neuron}");
+    }
+}
+
+#[test]
 fn of_very_many_calls_the_first_are_told() {
     let steps = json!([{"repeat": {"times": 10_003, "steps": ["now"]}}]);
     let calls = got(&played(steps, json!({})))["calls"].clone();

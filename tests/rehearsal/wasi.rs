@@ -106,3 +106,45 @@ fn folders_that_are_not_there_and_variables_that_cannot_be_are_told() {
         case.json:4:39: files."a/b": "a/b" cannot be a name: use 1 to 64 letters (a-z, A-Z), digits, `-` or `_`"#]]
     .assert_eq(&told.replace(&path.display().to_string(), "case.json"));
 }
+
+#[test]
+fn a_case_gives_no_folder_that_does_not_lie_beside_it() {
+    let folder = scratch("wasi-outside");
+    let secrets = folder.join("secrets");
+    let cases = folder.join("cases");
+    for made in [&secrets, &cases.join("own/deep")] {
+        fs::create_dir_all(made).unwrap();
+    }
+    fs::write(secrets.join("id"), "a secret").unwrap();
+    std::os::unix::fs::symlink("../secrets", cases.join("link")).unwrap();
+    std::os::unix::fs::symlink("own/deep", cases.join("short")).unwrap();
+    let path = cases.join("case.json");
+    let text = r#"{
+  "input": {},
+  "files": {
+    "a": "SECRETS",
+    "b": "../secrets",
+    "c": "own/../../secrets",
+    "d": "link",
+    "e": "link/nothing",
+    "f": "case.json",
+    "g": "own/.."
+  }
+}"#;
+    let secrets = secrets.display().to_string();
+    fs::write(&path, text.replace("SECRETS", &secrets)).unwrap();
+    let told = CaseFile::read(&path).unwrap_err().to_string();
+    let told = told.replace(&path.display().to_string(), "case.json");
+    expect![[r#"
+        case.json:4:10: files.a: SECRETS is not in the folder of this file, or below it
+        case.json:5:10: files.b: ../secrets is not in the folder of this file, or below it
+        case.json:6:10: files.c: own/../../secrets is not in the folder of this file, or below it
+        case.json:7:10: files.d: link is not in the folder of this file, or below it
+        case.json:8:10: files.e: there is no folder link/nothing
+        case.json:9:10: files.f: there is no folder case.json
+        case.json:10:10: files.g: own/.. is not in the folder of this file, or below it"#]]
+    .assert_eq(&told.replace(&secrets, "SECRETS"));
+    let own = r#"{"input": {}, "files": {"a": ".", "b": "./own/deep", "c": "short"}}"#;
+    fs::write(&path, own).unwrap();
+    CaseFile::read(&path).unwrap();
+}

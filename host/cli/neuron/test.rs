@@ -4,12 +4,17 @@ use std::{
     fs, io,
     io::IsTerminal,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Exit, Failed, args::Grouped, files, log, out, paths, run, start},
+    cli::{
+        Exit, Failed,
+        args::{self, Grouped},
+        files, log, out, paths, run, start,
+    },
     neuron::{CompilerLimits, Plugin, Sandbox, SandboxConfig, SandboxError},
     package::{Manifest, Problems, is_name},
     rehearsal::{CaseFile, Rehearsal, RehearsalError, Run, Verdict},
@@ -70,6 +75,10 @@ pub(super) struct Args {
     #[arg(long)]
     update: bool,
 
+    /// Most real time of a case, which is stopped then and has failed
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = args::duration)]
+    patience: Duration,
+
     /// Write one JSON object a case, each on a line, instead of text
     #[arg(long)]
     json: bool,
@@ -110,11 +119,12 @@ fn find(neuron: &Path) -> Result<(PathBuf, PathBuf), Failed> {
         .advise(format!("build it with `soma neuron build {folder}`")))
 }
 
-fn rehearsal(component: &Path) -> Result<Rehearsal, Failed> {
+fn rehearsal(component: &Path, patience: Duration) -> Result<Rehearsal, Failed> {
     let wasm = Plugin::read(component).map_err(|error| run::refused(component, &error))?;
     let name = component.file_stem().unwrap_or_default().to_string_lossy();
-    Rehearsal::new(sandbox()?, &name, wasm)
-        .map_err(|error| failed(component, RehearsalError::Package(error)))
+    let rehearsal = Rehearsal::new(sandbox()?, &name, wasm);
+    let rehearsal = rehearsal.map_err(|error| failed(component, RehearsalError::Package(error)))?;
+    Ok(rehearsal.patience(patience))
 }
 
 /// A small sandbox with the code cache, or without where there can be none.
@@ -169,13 +179,18 @@ fn record(args: &Args, component: &Path, folder: &Path, name: &str) -> Result<Ex
         );
     }
     let case = CaseFile::of_input(&path, input).map_err(wrong_cases)?;
-    let run = rehearsal(component)?
+    let run = rehearsal(component, args.patience)?
         .run(&case)
         .map_err(|error| failed(component, error))?;
     if let Some(words) = run.refusal() {
         let message = format!("{} was refused: {words}", component.display());
         return Err(Failed::new(Exit::Input, message)
             .advise("write a case with the `grants` that it needs and run it with `--update`"));
+    }
+    if run.is_cut() {
+        let patience = args.patience;
+        let message = format!("it had not ended after {patience:?} of real time, and was stopped");
+        return Err(Failed::new(Exit::Failed, message).advise("allow more with `--patience`"));
     }
     let text = case.with_expectation(&run.expectation());
     files::place(&path, text.as_bytes())?;
@@ -257,7 +272,7 @@ fn read_cases(args: &Args, folder: &Path) -> Result<Vec<CaseFile>, Failed> {
 
 fn test(args: &Args, component: &Path, folder: &Path) -> Result<Exit, Failed> {
     let cases = read_cases(args, folder)?;
-    let rehearsal = rehearsal(component)?;
+    let rehearsal = rehearsal(component, args.patience)?;
     let width = cases.iter().map(|case| case.name().chars().count()).max();
     let report = Report {
         json: args.json,
@@ -270,7 +285,7 @@ fn test(args: &Args, component: &Path, folder: &Path) -> Result<Exit, Failed> {
             .run(case)
             .map_err(|error| failed(component, error))?;
         let verdict = run.against(case);
-        let ended = if args.update {
+        let ended = if args.update && !run.is_cut() {
             update(case, &run, &verdict)?
         } else if verdict.is_ok() {
             Ended::Ok

@@ -1,14 +1,22 @@
 //! Doing what `soma up` is told.
 
 use std::{
-    collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration,
+    collections::BTreeMap,
+    fs,
+    future::{Future, pending},
+    os::unix::fs::MetadataExt,
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
 };
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{
     sync::{Mutex as Turns, Semaphore, mpsc},
-    task::{JoinSet, spawn_blocking},
+    task::{JoinError, JoinSet, spawn_blocking},
 };
 
 use super::request::{Keys, Request};
@@ -79,50 +87,59 @@ impl Server {
     /// Takes requests until there are no more and all are answered.
     pub(super) async fn serve(
         self: Arc<Self>,
-        mut requests: mpsc::Receiver<Line>,
+        requests: mpsc::Receiver<Line>,
         answers: Answers,
         watch: bool,
     ) {
-        let room = Arc::new(Semaphore::new(IN_HAND_KIB as usize));
         // Before the first answer: whoever has it may change a file.
         let seen = self.stamps().await;
-        let watching = watch.then(|| {
-            let own = Arc::clone(&self);
-            tokio::spawn(own.watch(seen, answers.clone()))
-        });
+        let watching = async {
+            match watch {
+                true => self.watch(seen, &answers).await,
+                false => pending().await,
+            }
+        };
+        tokio::select! {
+            () = watching => {}
+            () = self.take(requests, &answers) => {}
+        }
+        // A change that has begun ends before the host does.
+        drop(self.turns.lock().await);
+    }
+
+    async fn take(self: &Arc<Self>, mut requests: mpsc::Receiver<Line>, answers: &Answers) {
+        let room = Arc::new(Semaphore::new(IN_HAND_KIB as usize));
         let mut work = JoinSet::new();
         while let Some(line) = requests.recv().await {
             // Nobody closes it.
             let Ok(room) = Arc::clone(&room).acquire_many_owned(share(&line)).await else {
                 break;
             };
-            let (own, answers) = (Arc::clone(&self), answers.clone());
+            let (own, answers) = (Arc::clone(self), answers.clone());
             work.spawn(async move {
                 own.answer(line, &answers).await;
                 drop(room);
             });
             // What is done is forgotten, so that the set does not grow.
-            while work.try_join_next().is_some() {}
+            while let Some(ended) = work.try_join_next() {
+                whole(ended);
+            }
         }
-        while work.join_next().await.is_some() {}
-        if let Some(watching) = watching {
-            watching.abort();
-            drop(watching.await);
+        while let Some(ended) = work.join_next().await {
+            whole(ended);
         }
-        // A change that has begun ends before the host does.
-        drop(self.turns.lock().await);
     }
 
     /// Reloads whenever a file of the deployment is another than it was `seen`.
-    async fn watch(self: Arc<Self>, mut seen: Stamps, answers: Answers) {
+    async fn watch(self: &Arc<Self>, mut seen: Stamps, answers: &Answers) {
         loop {
             self.host.clock().sleep(LOOK).await;
             let now = self.stamps().await;
             if now == seen {
                 continue;
             }
-            let told = self.reload().await;
-            say(&answers, &Value::Null, told).await;
+            let told = async { Ok(self.reload().await) };
+            tell(answers, &Value::Null, told).await;
             // There may be other files by now. What has changed while the reload
             // went on is looked at again.
             seen = self.stamps().await;
@@ -151,12 +168,10 @@ impl Server {
         let read = line
             .map_err(|words| (Value::Null, words))
             .and_then(|line| Keys::read(&line));
-        let (id, told) = match read {
-            Err((id, words)) => (id, Err(words)),
-            Ok(keys) => (keys.id.clone(), self.done(keys).await),
-        };
-        let told = told.unwrap_or_else(|words| json!({"error": words}));
-        say(answers, &id, told).await;
+        match read {
+            Err((id, words)) => tell(answers, &id, async { Err(words) }).await,
+            Ok(keys) => tell(answers, &keys.id.clone(), self.done(keys)).await,
+        }
     }
 
     async fn done(self: &Arc<Self>, keys: Keys) -> Result<Value, String> {
@@ -281,7 +296,15 @@ impl Server {
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => resume_unwind(error.into_panic()),
+    }
+}
+
+/// Work that was never told to end early has ended by itself, or by a panic
+/// that nobody has caught: that is not to be missed.
+fn whole(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        resume_unwind(error.into_panic());
     }
 }
 
@@ -317,6 +340,18 @@ async fn run(tenant: TenantHandle, task: Dispatch, timeout: Duration) -> Result<
     }))
 }
 
+/// Says what comes of `work`, also where that panics: whoever asked waits for an
+/// answer. What it shares is behind locks that a panic does not close.
+async fn tell(answers: &Answers, id: &Value, work: impl Future<Output = Result<Value, String>>) {
+    let told = AssertUnwindSafe(work).catch_unwind().await;
+    let told = told.unwrap_or_else(|_| {
+        let words = "the host panicked, which is a bug of its own; what came of this is not known";
+        Err(words.to_owned())
+    });
+    let told = told.unwrap_or_else(|words| json!({"error": words}));
+    say(answers, id, told).await;
+}
+
 /// One answer, one line.
 async fn say(answers: &Answers, id: &Value, mut answer: Value) {
     if let Some(keys) = answer.as_object_mut() {
@@ -324,4 +359,36 @@ async fn say(answers: &Answers, id: &Value, mut answer: Value) {
     }
     // Nobody takes it any more when it cannot be written.
     drop(answers.send(answer.to_string()).await);
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "a test fails by panicking"
+    )]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_at_which_the_host_panics_is_answered_with_its_id() {
+        let (answers, mut written) = mpsc::channel(2);
+        let id = json!({"any": 7});
+        tell(&answers, &id, async { panic!("a bug") }).await;
+        tell(&answers, &json!(8), async { Ok(json!({"done": true})) }).await;
+        assert_eq!(
+            written.recv().await.unwrap(),
+            r#"{"id":{"any":7},"error":"the host panicked, which is a bug of its own; what came of this is not known"}"#
+        );
+        assert_eq!(written.recv().await.unwrap(), r#"{"id":8,"done":true}"#);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a bug")]
+    async fn a_panic_that_nothing_has_caught_is_not_missed() {
+        let mut work = JoinSet::new();
+        work.spawn(async { panic!("a bug") });
+        whole(work.join_next().await.unwrap());
+    }
 }
