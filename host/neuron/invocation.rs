@@ -12,7 +12,7 @@ use super::{
     control::{Supervised, Supervision, TaskControl},
     engine::{MAX_MEMORY_BYTES, Metering},
     environment::{Environment, Governor, LogRecord},
-    guest::{Guest, Halt, parse, parse_object},
+    guest::{Guest, Halt, bounded, cut, parse, parse_object},
     limits::{Limiter, Limits, Refusal},
     outcome::{End, Ended, Reply, Usage},
     plugin::Plugin,
@@ -216,24 +216,10 @@ async fn call(
 /// Bytes of a route, and of a failure's code.
 const MAX_NAME_BYTES: usize = 256;
 
-fn cut(mut text: String, most: usize) -> String {
-    text.truncate(text.floor_char_boundary(most));
-    text
-}
-
-/// A text that is no longer than `most` bytes.
-fn text(what: &str, text: String, most: usize) -> Result<String, String> {
-    match text.len() {
-        bytes if bytes > most => Err(format!(
-            "{what} has {bytes} bytes, at most {most} are taken"
-        )),
-        _ => Ok(text),
-    }
-}
-
 fn accept(reply: types::Reply, limit: usize) -> Result<Reply, End> {
     let any =
         |what: &str, text: Option<String>| text.map(|text| parse(what, &text, limit)).transpose();
+    let words = |what: &str, text: String| bounded(what, &text, limit).map(|()| text);
     let object = |what: &str, text: Option<String>| {
         text.map(|text| parse_object(what, &text, limit))
             .transpose()
@@ -242,21 +228,24 @@ fn accept(reply: types::Reply, limit: usize) -> Result<Reply, End> {
         Ok(match reply {
             types::Reply::Output(output) => Reply::Output {
                 value: parse("output.value", &output.value, limit)?,
-                route: output
-                    .route
-                    .map(|route| text("output.route", route, MAX_NAME_BYTES))
-                    .transpose()?,
+                route: match output.route {
+                    Some(route) => {
+                        bounded("output.route", &route, MAX_NAME_BYTES)?;
+                        Some(route)
+                    }
+                    None => None,
+                },
             },
             types::Reply::Clarification(asked) => Reply::Clarification {
-                question: text("clarification.question", asked.question, limit)?,
+                question: words("clarification.question", asked.question)?,
                 context: any("clarification.context", asked.context)?,
             },
             types::Reply::Permission(asked) => Reply::Permission {
-                action: text("permission.action", asked.action, limit)?,
+                action: words("permission.action", asked.action)?,
                 scope: object("permission.scope", asked.scope)?,
                 reason: asked
                     .reason
-                    .map(|reason| text("permission.reason", reason, limit))
+                    .map(|reason| words("permission.reason", reason))
                     .transpose()?,
                 context: any("permission.context", asked.context)?,
             },

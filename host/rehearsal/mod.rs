@@ -83,8 +83,9 @@ impl Rehearsal {
     pub const PATIENCE: Duration = Duration::from_secs(60);
 
     /// Takes a component. Its manifest, if it carries one, gives its id, what
-    /// it is granted, what its input must be, its engrams and its limits; without one its id is `name`
-    /// and all of it is as a host has it for a neuron that it knows nothing of.
+    /// it is granted, what its input must be, its engrams and its limits; without
+    /// one its id is `name`, and all of it is as a host has it for a neuron that
+    /// it knows nothing of.
     ///
     /// # Errors
     /// When the manifest cannot be read.

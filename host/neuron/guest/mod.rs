@@ -157,15 +157,26 @@ impl Guest {
 /// a value costs the host some 100 bytes whatever its text is.
 const BYTES_A_VALUE: usize = 16;
 
+/// A text of a guest's that is no longer than `most` bytes.
+pub(super) fn bounded(what: &str, text: &str, most: usize) -> Result<(), String> {
+    match text.len() {
+        bytes if bytes > most => Err(format!(
+            "{what} has {bytes} bytes, at most {most} are taken"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The beginning of a text, at most so many bytes of it.
+pub(super) fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
+}
+
 /// Parses JSON that a guest sent; the error says which part it was. `limit` is
 /// in bytes of text.
 pub(super) fn parse(what: &str, text: &str, limit: usize) -> Result<Value, String> {
-    if text.len() > limit {
-        let bytes = text.len();
-        return Err(format!(
-            "{what} has {bytes} bytes, at most {limit} are taken"
-        ));
-    }
+    bounded(what, text, limit)?;
     let values = count_values(text);
     let most = limit / BYTES_A_VALUE;
     if values > most {
@@ -244,11 +255,11 @@ impl log::Host for Guest {
     async fn write(
         &mut self,
         level: log::Level,
-        mut message: String,
-        mut fields: String,
+        message: String,
+        fields: String,
     ) -> wasmtime::Result<()> {
         self.enter()?;
-        message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
+        let message = cut(message, LogRecord::MAX_BYTES);
         let bytes = message.len() + fields.len().min(LogRecord::MAX_BYTES);
         let record = LogRecord {
             level: match level {
@@ -260,7 +271,7 @@ impl log::Host for Guest {
             },
             message,
             fields: parse_object("fields", &fields, LogRecord::MAX_BYTES).unwrap_or_else(|_| {
-                fields.truncate(fields.floor_char_boundary(LogRecord::MAX_BYTES));
+                let fields = cut(fields, LogRecord::MAX_BYTES);
                 Object::from_iter([("fields".to_owned(), Value::String(fields))])
             }),
         };

@@ -31,7 +31,7 @@ use wasmtime_wasi_http::{
 use crate::{
     neuron::{
         environment::{LogLevel, LogRecord},
-        guest::{Guest, Log},
+        guest::{Guest, Log, cut},
     },
     package::{HttpRule, HttpScheme},
     signal::Object,
@@ -143,10 +143,9 @@ impl Requests {
         if let Ok(rule) = HttpRule::new(scheme, host, port, [method]) {
             message += &format!("; to allow it grant the http rule `{rule}`");
         }
-        message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
         let record = LogRecord {
             level: LogLevel::Warn,
-            message,
+            message: cut(message, LogRecord::MAX_BYTES),
             fields: Object::from_iter([("denied".to_owned(), Value::from("http"))]),
         };
         let bytes = record.message.len();

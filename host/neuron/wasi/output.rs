@@ -18,7 +18,7 @@ use wasmtime_wasi::{
 use crate::{
     neuron::{
         environment::{LogLevel, LogRecord},
-        guest::Log,
+        guest::{Log, cut},
     },
     signal::Object,
 };
@@ -84,8 +84,8 @@ impl Lines {
         if line.is_empty() {
             return;
         }
-        let mut message = String::from_utf8_lossy(line).into_owned();
-        message.truncate(message.floor_char_boundary(LogRecord::MAX_BYTES));
+        let message = String::from_utf8_lossy(line).into_owned();
+        let message = cut(message, LogRecord::MAX_BYTES);
         self.count.0.fetch_add(1, Ordering::Relaxed);
         let stream = Value::from(self.stream);
         let bytes = message.len();
