@@ -125,7 +125,7 @@ pub trait Journal: Send {
     /// Keeps what was done.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// When it cannot be kept. Nothing but [`Journal::end`] is called after that.
     fn record(&mut self, record: &str) -> io::Result<()>;
 
     /// The run has ended. Unless `goes_on` nothing can follow: what was kept is

@@ -34,6 +34,19 @@ pub(crate) fn deployment(folder: &Path, file: &str, work: &str) -> PathBuf {
     path
 }
 
+/// The document `only.json`: this placement, which ends it by `success`.
+pub(crate) fn only(folder: &Path, only: Single) -> PathBuf {
+    let path = folder.join("only.json");
+    let dag = Dag::builder("only", "1").place(only.end("success")).build();
+    fs::write(&path, dag.to_string()).unwrap();
+    path
+}
+
+/// The placement `only` of the node `work`.
+pub(crate) fn work() -> Single {
+    Single::new("only", "work")
+}
+
 /// A fan-out over scripts within a flow within a flow.
 fn nested(folder: &Path, concurrency: u64) -> PathBuf {
     let text = json!([
@@ -92,13 +105,7 @@ fn nodes_that_do_not_say_which_routes_they_take_are_named() {
     assert_eq!(checked.exit, 0, "{}", checked.stderr);
     let last = checked.stdout.lines().last();
     expect!["it can run"].assert_eq(last.unwrap());
-    let only = Single::new("only", "other").end("success");
-    let file = folder.join("only.json");
-    fs::write(
-        &file,
-        Dag::builder("only", "1").place(only).build().to_string(),
-    )
-    .unwrap();
+    let file = only(&folder, Single::new("only", "other"));
     let checked = end(command()
         .args(["flow", "check", "--node", "other=work", "--deployment"])
         .arg(folder.join("soma.toml"))
@@ -264,17 +271,11 @@ fn what_runs_beside_others_when_a_process_is_killed_is_all_that_runs_again() {
 #[test]
 fn a_run_that_asks_is_answered_by_another_process() {
     let folder = scratch_folder("flow-answer");
-    let file = folder.join("ask.json");
-    let only = Single::new("only", "work").end("success");
-    fs::write(
-        &file,
-        Dag::builder("ask", "1").place(only).build().to_string(),
-    )
-    .unwrap();
+    only(&folder, work());
     let asks = json!({"do": [{"clarify": {"question": "which one?"}}]});
     let first = end(command()
         .current_dir(&folder)
-        .args(["flow", "run", "ask.json", "--checkpoint", "run.json"])
+        .args(["flow", "run", "only.json", "--checkpoint", "run.json"])
         .arg("--deployment")
         .arg(deployment(&folder, "first.toml", "puppet"))
         .arg("--input")
@@ -300,7 +301,7 @@ fn a_run_that_asks_is_answered_by_another_process() {
     ] {
         let refused = end(command()
             .current_dir(&folder)
-            .args(["flow", "resume", "ask.json", "--checkpoint", "run.json"])
+            .args(["flow", "resume", "only.json", "--checkpoint", "run.json"])
             .args(answers)
             .args(["--deployment", "first.toml"]));
         assert_eq!(refused.exit, 2, "{}", refused.stderr);
@@ -318,7 +319,7 @@ fn a_run_that_asks_is_answered_by_another_process() {
         .args([
             "flow",
             "resume",
-            "ask.json",
+            "only.json",
             "--checkpoint",
             "run.json",
             "--json",
@@ -334,7 +335,7 @@ fn a_run_that_asks_is_answered_by_another_process() {
     );
     let gone = end(command()
         .current_dir(&folder)
-        .args(["flow", "resume", "ask.json", "--checkpoint", "run.json"])
+        .args(["flow", "resume", "only.json", "--checkpoint", "run.json"])
         .args(["--deployment", "second.toml"]));
     gone.refuses(
         3,
@@ -347,20 +348,18 @@ fn a_run_that_asks_is_answered_by_another_process() {
 #[test]
 fn an_answer_may_look_like_anything() {
     let folder = scratch_folder("flow-odd-answer");
-    let only = Single::new("only", "work").end("success");
-    let dag = Dag::builder("ask", "1").place(only).build();
-    fs::write(folder.join("ask.json"), dag.to_string()).unwrap();
+    only(&folder, work());
     let asks = json!({"do": [{"clarify": {"question": "which one?"}}]});
     let first = end(command()
         .current_dir(&folder)
-        .args(["flow", "run", "ask.json", "--checkpoint", "run.json"])
+        .args(["flow", "run", "only.json", "--checkpoint", "run.json"])
         .arg("--deployment")
         .arg(deployment(&folder, "first.toml", "puppet"))
         .args(["--input", &asks.to_string()]));
     assert_eq!(first.exit, 0, "{}", first.stderr);
     let second = end(command()
         .current_dir(&folder)
-        .args(["flow", "resume", "ask.json", "--checkpoint", "run.json"])
+        .args(["flow", "resume", "only.json", "--checkpoint", "run.json"])
         .args(["--json", "--answer", "x[0]=5", "--deployment"])
         .arg(deployment(&folder, "second.toml", "echo")));
     let told = second.json();
@@ -370,14 +369,12 @@ fn an_answer_may_look_like_anything() {
 #[test]
 fn a_picture_that_cannot_be_drawn_costs_no_result() {
     let folder = scratch_folder("flow-no-picture");
-    let only = Single::new("only", "work").end("success");
-    let dag = Dag::builder("one", "1").place(only).build();
-    fs::write(folder.join("one.json"), dag.to_string()).unwrap();
+    only(&folder, work());
     deployment(&folder, "soma.toml", "echo");
     let run = |picture: &str| {
         end(command()
             .current_dir(&folder)
-            .args(["flow", "run", "one.json", "--deployment", "soma.toml"])
+            .args(["flow", "run", "only.json", "--deployment", "soma.toml"])
             .args(["--input", "{\"a\": 1}", "--picture", picture]))
     };
     run("nowhere/way.mmd").refuses(
@@ -398,15 +395,39 @@ fn a_picture_that_cannot_be_drawn_costs_no_result() {
 }
 
 #[test]
+fn a_run_that_meets_a_limit_goes_on_under_a_higher_one() {
+    let folder = scratch_folder("flow-limits");
+    let fan = FanOut::new("each", "work", "items", FanIn::append("out"));
+    let dag = Dag::builder("each", "1").place(ending(fan)).build();
+    fs::write(folder.join("each.json"), dag.to_string()).unwrap();
+    deployment(&folder, "soma.toml", "echo");
+    let flow = |arguments: &[&str]| {
+        end(command()
+            .current_dir(&folder)
+            .arg("flow")
+            .args(arguments)
+            .args(["each.json", "--deployment", "soma.toml"])
+            .args(["--checkpoint", "run.json"]))
+    };
+    let input = r#"{"items": [1, 2, 3]}"#;
+    let mut told = flow(&["run", "--input", input, "--max-items", "2"]).stderr;
+    told += &flow(&["resume", "--max-state", "100B"]).stderr;
+    expect![[r#"
+        error: failed: placement `each` has 3 items, more than the 2 that a run takes
+        help: `soma flow resume` with `--checkpoint run.json` goes on from there
+        error: failed: the run takes 336 bytes in memory at placement `each`, more than 100
+        help: `soma flow resume` with `--checkpoint run.json` goes on from there
+    "#]]
+    .assert_eq(&told);
+    let done = flow(&["resume", "--json"]).json();
+    assert_eq!(done["lifecycle"], json!("completed"));
+    assert_eq!(done["steps"], json!(3));
+}
+
+#[test]
 fn a_run_that_fails_says_why_and_where() {
     let folder = scratch_folder("flow-fail");
-    let file = folder.join("fail.json");
-    let only = Single::new("only", "work").end("success");
-    fs::write(
-        &file,
-        Dag::builder("fail", "1").place(only).build().to_string(),
-    )
-    .unwrap();
+    let file = only(&folder, work());
     let failed = end(command()
         .args(["flow", "run"])
         .arg(&file)

@@ -10,7 +10,10 @@ use expect_test::expect;
 use rustix::process::{Pid, Signal, kill_process};
 use soma_retry::RetryPolicy;
 
-use super::{command::deployment, *};
+use super::{
+    command::{deployment, only, work},
+    *,
+};
 
 /// A run of one node, whose events are read.
 struct Interrupted {
@@ -57,19 +60,13 @@ impl Interrupted {
     }
 }
 
-fn document(folder: &Path, only: Single) -> String {
-    let path = folder.join("only.json");
-    let dag = Dag::builder("only", "1").place(only.end("success")).build();
-    fs::write(&path, dag.to_string()).unwrap();
-    path.display().to_string()
-}
-
-fn begin(folder: &Path, document: &str, script: &Value, more: &[&str]) -> Interrupted {
+fn begin(folder: &Path, document: &Path, script: &Value, more: &[&str]) -> Interrupted {
     let input = json!({"do": script}).to_string();
     Interrupted::begin(
         command()
             .current_dir(folder)
-            .args(["flow", "run", "--events", "--deadline", "12h", document])
+            .args(["flow", "run", "--events", "--deadline", "12h"])
+            .arg(document)
             .args(["--input", &input, "--deployment"])
             .arg(deployment(folder, "first.toml", "puppet"))
             .args(more),
@@ -77,10 +74,12 @@ fn begin(folder: &Path, document: &str, script: &Value, more: &[&str]) -> Interr
 }
 
 /// Goes on in a deployment whose node answers with what it was given.
-fn resumed(folder: &Path, document: &str) -> Value {
+fn resumed(folder: &Path, document: &Path) -> Value {
     let resumed = end(command()
         .current_dir(folder)
-        .args(["flow", "resume", "--json", document, "--deployment"])
+        .args(["flow", "resume", "--json"])
+        .arg(document)
+        .arg("--deployment")
         .arg(deployment(folder, "second.toml", "echo"))
         .args(["--checkpoint", "run.json"]));
     assert_eq!(resumed.exit, 0, "{}", resumed.stderr);
@@ -96,7 +95,7 @@ fn an_interrupt_pauses_a_run_that_can_go_on() {
         retry_on: Some(vec!["any".to_owned()]),
         ..RetryPolicy::default()
     };
-    let document = document(&folder, Single::new("only", "work").retry(hours));
+    let document = only(&folder, work().retry(hours));
     let more = ["--checkpoint", "run.json"];
     let mut run = begin(&folder, &document, &json!(["trap"]), &more);
     run.until("retrying");
@@ -117,7 +116,7 @@ fn an_interrupt_pauses_a_run_that_can_go_on() {
 #[test]
 fn a_second_interrupt_stops_what_runs_and_the_run_can_go_on() {
     let folder = scratch_folder("flow-stop");
-    let document = document(&folder, Single::new("only", "work"));
+    let document = only(&folder, work());
     let sleeps = json!([{"sleep": 36_000_000_u64}]);
     let more = ["--checkpoint", "run.json"];
     let mut run = begin(&folder, &document, &sleeps, &more);
@@ -140,7 +139,7 @@ fn a_second_interrupt_stops_what_runs_and_the_run_can_go_on() {
 #[test]
 fn a_run_that_cannot_go_on_is_stopped_by_the_first_interrupt() {
     let folder = scratch_folder("flow-term");
-    let document = document(&folder, Single::new("only", "work"));
+    let document = only(&folder, work());
     let sleeps = json!([{"sleep": 36_000_000_u64}]);
     let mut run = begin(&folder, &document, &sleeps, &[]);
     run.until("node-began");

@@ -139,7 +139,7 @@ struct Terms {
 
 pub(super) fn main(args: &RunArgs) -> Result<Exit, Failed> {
     log::start(args.terms.verbose)?;
-    args.terms.check()?;
+    args.terms.check_picture()?;
     let input = args.input.read("flow")?;
     let read = args
         .documents
@@ -165,7 +165,7 @@ pub(super) fn main(args: &RunArgs) -> Result<Exit, Failed> {
 
 pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failed> {
     log::start(args.terms.verbose)?;
-    args.terms.check()?;
+    args.terms.check_picture()?;
     let read = args
         .documents
         .read()
@@ -308,7 +308,7 @@ impl Terms {
 
     /// What could only be found out at the end of a run, where it can be found
     /// out before.
-    fn check(&self) -> Result<(), Failed> {
+    fn check_picture(&self) -> Result<(), Failed> {
         let folder = self.picture.as_deref().and_then(Path::parent);
         match folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
             None => Ok(()),

@@ -26,9 +26,6 @@ pub struct CheckpointFile {
     /// Bytes of its checkpoint, and of the records behind it.
     begun: u64,
     recorded: u64,
-    /// Whether a line could not be written: what would come behind it is not
-    /// taken any more.
-    broken: bool,
 }
 
 /// Records of less than this are not worth a new beginning.
@@ -159,7 +156,6 @@ impl CheckpointFile {
                     durable: false,
                     begun: 0,
                     recorded: 0,
-                    broken: false,
                 })
             }
             Err(TryLockError::WouldBlock) => Err(FileError::InUse(path.to_owned())),
@@ -226,13 +222,8 @@ impl Journal for CheckpointFile {
     }
 
     fn record(&mut self, record: &str) -> io::Result<()> {
-        if self.broken {
-            let told = "a line before it could not be written";
-            return Err(io::Error::other(told));
-        }
         self.line(record).inspect_err(|_| {
-            self.broken = true;
-            // Half a line is none; nothing comes behind it if it stays.
+            // Half a line is none, also if it stays: nothing comes behind it.
             drop(self.file.set_len(self.begun + self.recorded));
         })
     }

@@ -59,7 +59,8 @@ pub(super) struct Driver {
 pub(super) enum End {
     Completed,
     Paused,
-    Awaiting(Vec<Question>),
+    /// The answers to [`Progress::questions`].
+    Awaiting,
     Failed(Cause),
 }
 
@@ -330,13 +331,8 @@ impl Driver {
             pass: frame.pass(place),
             attempt: frame.slot.tried.saturating_add(1),
         };
-        if let Some(ask) = &frame.slot.asked {
-            let question = Question {
-                placement: node.placement,
-                item: None,
-                ask: ask.clone(),
-            };
-            return Err(End::Awaiting(vec![question]));
+        if frame.slot.asked.is_some() {
+            return Err(End::Awaiting);
         }
         let stopwatch = self.around.tenant.clock().stopwatch();
         loop {
@@ -355,8 +351,8 @@ impl Driver {
                 Attempted::Halted(cause) => return Err(cause.into()),
                 Attempted::Paused => return Err(End::Paused),
                 Attempted::Asked(ask) => {
-                    let question = self.asked(plan, &node, None, ask).await?;
-                    return Err(End::Awaiting(vec![question]));
+                    self.asked(plan, &node, None, ask).await?;
+                    return Err(End::Awaiting);
                 }
                 Attempted::Done {
                     done,
@@ -419,7 +415,7 @@ impl Driver {
         node: &Node,
         item: Option<usize>,
         ask: Ask,
-    ) -> Result<Question, End> {
+    ) -> Result<(), End> {
         self.record(
             plan,
             Record::Asked {
@@ -432,8 +428,8 @@ impl Driver {
             item: node.item,
             ask,
         };
-        self.emit(|_| EventKind::Asked(question.clone())).await;
-        Ok(question)
+        self.emit(|_| EventKind::Asked(question)).await;
+        Ok(())
     }
 
     /// A node has ended.

@@ -22,10 +22,16 @@ impl Driver {
     /// Settles what was written, and says how it ended.
     pub(super) async fn end(mut self, end: End) -> Run {
         let end = self.settle(end).await;
+        let goes_on = self.goes_on(&end);
+        // Whatever it ended for, it waits for these when it goes on.
+        let questions = match goes_on {
+            true => self.progress.questions(&self.flow.0),
+            false => Vec::new(),
+        };
         let (kind, why) = match &end {
             End::Completed => (Lifecycle::Completed, None),
             End::Paused => (Lifecycle::Paused, Some("as asked".to_owned())),
-            End::Awaiting(questions) => {
+            End::Awaiting => {
                 let ids: Vec<_> = questions.iter().map(Question::id).collect();
                 let told = format!("an answer to {}", ids.join(", "));
                 (Lifecycle::AwaitingInput, Some(told))
@@ -39,13 +45,7 @@ impl Driver {
             why,
         })
         .await;
-        let goes_on = self.goes_on(&end);
         let checkpoint = goes_on.then(|| Checkpoint::of(&self.flow, &self.progress));
-        // Whatever it ended for, it waits for these when it goes on.
-        let questions = match goes_on {
-            true => self.progress.questions(&self.flow.0),
-            false => Vec::new(),
-        };
         let root = self.progress.frames.first_mut();
         let (state, notes) = root
             .map(|root| {
@@ -59,7 +59,7 @@ impl Driver {
         state.extend(std::mem::take(&mut self.unkept));
         let error = match end {
             End::Failed(cause) => Some(cause),
-            End::Awaiting(_) | End::Completed | End::Paused => None,
+            End::Awaiting | End::Completed | End::Paused => None,
         };
         Run {
             trace: self.trace_id().clone(),
@@ -84,7 +84,7 @@ impl Driver {
             .any(|stopped| stopped.rolled_back || stopped.compensated > 0);
         match end {
             End::Completed => false,
-            End::Paused | End::Awaiting(_) => true,
+            End::Paused | End::Awaiting => true,
             End::Failed(_) => self.keeps_writes() && self.progress.ended.is_none() && !undone,
         }
     }
@@ -102,7 +102,7 @@ impl Driver {
             return end;
         };
         let end = match end {
-            End::Completed | End::Paused | End::Awaiting(_) => {
+            End::Completed | End::Paused | End::Awaiting => {
                 if self.around.tenant.commit_trace(trace.id()).await {
                     end
                 } else {

@@ -12,7 +12,7 @@ use crate::{
     clock::Stopwatch,
     flow::{
         cause::Cause,
-        event::{EventKind, Node, Question},
+        event::{EventKind, Node},
         plan::{Kind, Place, Plan},
         progress::Slot,
     },
@@ -46,8 +46,8 @@ struct Going {
     running: Running,
     /// Jobs for which there was no room.
     waiting: Vec<Job>,
-    /// With the place in the group of whoever asks.
-    questions: Vec<(usize, Question)>,
+    /// Whether any of them waits for an answer.
+    asks: bool,
     /// Whether nothing is begun any more.
     paused: bool,
 }
@@ -90,13 +90,10 @@ impl Driver {
             }
         }
         ended?;
-        if going.questions.is_empty() {
-            return Ok(());
+        match going.asks {
+            true => Err(End::Awaiting),
+            false => Ok(()),
         }
-        // In the order of the group, whoever asked first.
-        going.questions.sort_by_key(|(at, _)| *at);
-        let questions = going.questions.into_iter().map(|(_, question)| question);
-        Err(End::Awaiting(questions.collect()))
     }
 
     /// Starts what there is room for, and takes up what ends.
@@ -160,16 +157,11 @@ impl Driver {
     /// an answer.
     fn fresh(&mut self, plan: &Plan, ward: &Ward, at: usize, going: &mut Going) -> Option<Job> {
         let slot = self.open_slot(at)?;
-        let node = self.node_of(plan, ward, at, &slot);
-        if let Some(ask) = slot.asked {
-            let question = Question {
-                placement: node.placement,
-                item: node.item,
-                ask,
-            };
-            going.questions.push((at, question));
+        if slot.asked.is_some() {
+            going.asks = true;
             return None;
         }
+        let node = self.node_of(plan, ward, at, &slot);
         Some(self.job(ward, at, node, &slot))
     }
 
@@ -245,8 +237,8 @@ impl Driver {
         }
     }
 
-    /// Begins an attempt of a job, behind a failed one after a wait. What waits for nothing has
-    /// ended on return; all else is running.
+    /// Begins an attempt of a job, behind a failed one `after` a wait. What waits
+    /// for nothing has ended on return; all else is running.
     async fn launch(
         &mut self,
         plan: &Arc<Plan>,
@@ -309,8 +301,8 @@ impl Driver {
                 return Ok(None);
             }
             Attempted::Asked(ask) => {
-                let question = self.asked(plan, &job.node, slot, ask).await?;
-                going.questions.push((job.at, question));
+                self.asked(plan, &job.node, slot, ask).await?;
+                going.asks = true;
                 return Ok(None);
             }
             Attempted::Done { done, usage, .. } => (done, usage),
